@@ -1,0 +1,39 @@
+// What one engine step computes. Rank 0.
+#ifndef HEARTH_ENGINE_BATCH_H_
+#define HEARTH_ENGINE_BATCH_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "engine/request.h"
+
+namespace hearth {
+
+using BlockId = int32_t;
+
+// Tokens per KV block. A block's K and V of one layer and one kv head lie together.
+inline constexpr int32_t kBlockTokens = 32;
+
+// One sequence's part of a step: tokens [start, start + tokens.size()) are computed.
+// The spans point into the scheduler's sequences and hold until the next Schedule.
+struct BatchEntry {
+  RequestId request;
+  absl::Span<const TokenId> tokens;  // not empty
+  int32_t start;                     // position of tokens[0]
+  absl::Span<const BlockId> blocks;  // block table; covers every position < start + size
+  RopeRegime regime;
+  int32_t logit_rows;  // logits wanted for the last so many tokens; 0 in mid-prompt
+};
+
+struct Batch {
+  std::vector<BatchEntry> entries;
+  int32_t num_tokens = 0;      // sum of tokens.size()
+  int32_t num_logit_rows = 0;  // sum of logit_rows; logits are laid out in entry order
+
+  bool empty() const { return entries.empty(); }
+};
+
+}  // namespace hearth
+
+#endif  // HEARTH_ENGINE_BATCH_H_

@@ -1,0 +1,104 @@
+// What is asked of the engine, and what it answers. Rank 0: plain values, no behaviour.
+#ifndef HEARTH_ENGINE_REQUEST_H_
+#define HEARTH_ENGINE_REQUEST_H_
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace hearth {
+
+using TokenId = int32_t;
+using RequestId = uint64_t;  // unique within the life of an Engine; 0 is never used
+using Clock = std::chrono::steady_clock;
+
+// The LongRoPE factor set a request is computed with: a function of the request alone.
+enum class RopeRegime : uint8_t { kShort, kLong };
+
+enum class Priority : uint8_t { kLow, kNormal, kHigh };
+
+struct LogitBias {
+  TokenId token;
+  float bias;  // added to the logit; within [-100, 100]
+};
+
+// How the next token is drawn. The draw depends on (seed, choice, position) and the logits alone.
+struct SamplingParams {
+  float temperature = 1.0f;         // [0, 2]; 0 is greedy, ties to the lowest id
+  float top_p = 1.0f;               // (0, 1]
+  int32_t top_k = 0;                // 0: off
+  float min_p = 0.0f;               // [0, 1]; relative to the most likely token
+  float repetition_penalty = 1.0f;  // (0, 2]; over prompt and output
+  float frequency_penalty = 0.0f;   // [-2, 2]; over the output
+  float presence_penalty = 0.0f;    // [-2, 2]; over the output
+  std::vector<LogitBias> logit_bias;
+  uint64_t seed = 0;
+};
+
+// One generation: one prompt, one choice. An API call with n choices is n Requests.
+struct Request {
+  std::vector<TokenId> prompt;  // REQUIRES: not empty, every id within the vocabulary
+  int32_t max_tokens = 0;       // REQUIRES: >= 1 and prompt + max_tokens within the context
+  int32_t min_tokens = 0;       // stop tokens cannot be drawn before so many
+  SamplingParams sampling;
+  uint32_t choice = 0;
+  std::vector<TokenId> stop_tokens;  // any of them ends the request
+  int32_t top_logprobs = -1;         // -1: no log-probabilities; 0..20: so many alternatives
+  Priority priority = Priority::kNormal;
+  std::string client;       // fairness key: an API key, a peer uid, or empty
+  uint64_t cache_salt = 0;  // requests with different salts share no cached prefix
+  Clock::time_point queue_deadline = Clock::time_point::max();  // to be admitted by
+  Clock::time_point deadline = Clock::time_point::max();        // to be finished by
+
+  // Derived by Engine::Submit; a caller leaves them alone.
+  RopeRegime regime = RopeRegime::kShort;
+  uint64_t prefix_seed = 0;  // root of the prefix hash chain: model, KV type, regime, salt
+};
+
+struct TokenLogprob {
+  TokenId token;
+  float logprob;  // natural logarithm, of the distribution before temperature and filters
+};
+
+// The prompt is being computed. Sent after each step that computes a part of it.
+struct Progress {
+  int32_t prompt_tokens;
+  int32_t computed_tokens;  // cached ones included
+  int32_t cached_tokens;    // taken from the prefix cache
+};
+
+// One more token of output. Stop tokens are not delivered.
+struct Token {
+  TokenId id;
+  TokenLogprob logprob;           // meaningful when top_logprobs >= 0
+  std::vector<TokenLogprob> top;  // most likely first
+};
+
+enum class FinishReason : uint8_t { kStop, kLength, kCancelled, kError };
+
+// The last event of every request.
+struct Finish {
+  FinishReason reason;
+  absl::Status status;  // not OK exactly for kCancelled and kError
+  int32_t prompt_tokens = 0;
+  int32_t cached_tokens = 0;
+  int32_t completion_tokens = 0;  // every token drawn, a final stop token included
+};
+
+using Event = std::variant<Progress, Token, Finish>;
+
+// Receives one request's events, in order, on the engine thread. Must not block and must not
+// call back into the engine except Cancel. After Finish it is never called again.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  virtual void OnEvent(const Event& event) = 0;
+};
+
+}  // namespace hearth
+
+#endif  // HEARTH_ENGINE_REQUEST_H_
