@@ -1,5 +1,6 @@
 #include "engine/formats/checkpoint.h"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -76,6 +77,14 @@ absl::StatusOr<Tensor> Checkpoint::Get(const std::string& tensor,
                                             ", expected ", ShapeName(shape)));
   }
   return it->second;
+}
+
+DType Checkpoint::MainType() const {
+  absl::btree_map<DType, size_t> bytes;
+  for (const auto& [unused, tensor] : tensors) bytes[tensor.dtype] += tensor.bytes;
+  return std::max_element(bytes.begin(), bytes.end(),
+                          [](const auto& a, const auto& b) { return a.second < b.second; })
+      ->first;
 }
 
 void Checkpoint::Release(const Tensor& tensor) const {

@@ -54,6 +54,8 @@ struct Checkpoint {
   // The tensor of that name with exactly that shape (rank 1 or 2), or an error that says which
   // tensor, what was found and what was expected. Any supported dtype.
   absl::StatusOr<Tensor> Get(const std::string& tensor, absl::Span<const int64_t> shape) const;
+  // The dtype of most bytes of tensor data. REQUIRES: there are tensors.
+  DType MainType() const;
   bool Has(const std::string& tensor) const { return tensors.contains(tensor); }
 
   // The file's pages of `tensor` are not needed any more and may leave memory.
