@@ -1,0 +1,642 @@
+// AVX-512 F, BW, DQ, VL and VNNI: Cascade Lake, Zen 4 and later. kernels.h states what is computed;
+// the functions stand in the order of scalar.cc. Inside the target region: intrinsics only.
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include "engine/kernels/declarations.h"
+#include "engine/tensor/detmath.h"
+
+#if defined(__clang__)
+#pragma clang attribute push(                                                           \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,f16c"))), \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,f16c")
+// GCC 12 takes its own _mm512_undefined_* for mistakes of ours (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+namespace hearth::kernels::avx512vnni {
+namespace {
+
+constexpr uint32_t kInfinityBits = 0x7f800000;
+constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+
+// The first n of 16 lanes, all for n >= 16.
+inline __mmask16 First(int64_t n) {
+  return n >= 16 ? __mmask16{0xffff} : static_cast<__mmask16>((1u << n) - 1);
+}
+
+inline __m512 Canonical(__m512 v) {
+  return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q), _mm512_set1_ps(kNaN));
+}
+
+inline float Canonical(float x) { return x != x ? kNaN : x; }
+
+// detmath::Exp, statement by statement.
+inline __m512 Exp(__m512 x) {
+  namespace c = detmath::expf;
+  const __m512 t = _mm512_mul_ps(x, _mm512_set1_ps(c::kLog2E));
+  const __m512 z = _mm512_add_ps(t, _mm512_set1_ps(c::kRound));
+  const __m512 n = _mm512_sub_ps(z, _mm512_set1_ps(c::kRound));
+  const __m512 hi = _mm512_mul_ps(n, _mm512_set1_ps(c::kLn2Hi));
+  const __m512 lo = _mm512_mul_ps(n, _mm512_set1_ps(c::kLn2Lo));
+  __m512 r = _mm512_sub_ps(x, hi);
+  r = _mm512_sub_ps(r, lo);
+  __m512 p = _mm512_set1_ps(c::kC6);
+  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(c::kC5));
+  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(c::kC4));
+  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(c::kC3));
+  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(c::kC2));
+  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(1.0f));
+  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(1.0f));
+  const __m512i shifted = _mm512_slli_epi32(_mm512_castps_si512(z), 23);
+  __m512 y = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), shifted));
+  const __mmask16 below = _mm512_cmp_ps_mask(x, _mm512_set1_ps(c::kMin), _CMP_LT_OQ);
+  y = _mm512_mask_mov_ps(y, below, _mm512_setzero_ps());
+  const __m512 outside = _mm512_add_ps(x, _mm512_set1_ps(__builtin_inff()));
+  const __mmask16 in_range = _mm512_cmp_ps_mask(x, _mm512_set1_ps(c::kMax), _CMP_LE_OQ);
+  return _mm512_mask_mov_ps(outside, in_range, y);
+}
+
+// Sum16's tree.
+inline float FoldSum(__m512 v) {
+  const __m256 v8 = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+  const __m128 v4 = _mm_add_ps(_mm256_castps256_ps128(v8), _mm256_extractf128_ps(v8, 1));
+  const __m128 v2 = _mm_add_ps(v4, _mm_movehl_ps(v4, v4));
+  return _mm_cvtss_f32(_mm_add_ss(v2, _mm_movehdup_ps(v2)));
+}
+
+// Sum16's tree for four vectors at once; lane i of the result is the sum of v[i].
+inline __m128 FoldSum4(const __m512 v[4]) {
+  __m256 v8[4];
+  for (int i = 0; i < 4; ++i) {
+    v8[i] = _mm256_add_ps(_mm512_castps512_ps256(v[i]), _mm512_extractf32x8_ps(v[i], 1));
+  }
+  const __m256 low01 = _mm256_permute2f128_ps(v8[0], v8[1], 0x20);
+  const __m256 high01 = _mm256_permute2f128_ps(v8[0], v8[1], 0x31);
+  const __m256 low23 = _mm256_permute2f128_ps(v8[2], v8[3], 0x20);
+  const __m256 high23 = _mm256_permute2f128_ps(v8[2], v8[3], 0x31);
+  const __m256 v4_01 = _mm256_add_ps(low01, high01);  // [4 lanes of 0 | 4 lanes of 1]
+  const __m256 v4_23 = _mm256_add_ps(low23, high23);
+  const __m256 v2 = _mm256_add_ps(_mm256_shuffle_ps(v4_01, v4_23, 0x44),
+                                  _mm256_shuffle_ps(v4_01, v4_23, 0xee));  // [0 0 2 2 | 1 1 3 3]
+  const __m256 v1 = _mm256_add_ps(v2, _mm256_movehdup_ps(v2));             // [0 . 2 . | 1 . 3 .]
+  const __m128 even = _mm256_castps256_ps128(v1);
+  const __m128 odd = _mm256_extractf128_ps(v1, 1);
+  return _mm_blend_ps(even, _mm_moveldup_ps(odd), 0xa);
+}
+
+// Softmax's maximum, folded. maxps(a, b) is Max(a, b).
+inline float FoldMax(__m512 v) {
+  const __m256 v8 = _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+  const __m128 v4 = _mm_max_ps(_mm256_castps256_ps128(v8), _mm256_extractf128_ps(v8, 1));
+  const __m128 v2 = _mm_max_ps(v4, _mm_movehl_ps(v4, v4));
+  return _mm_cvtss_f32(_mm_max_ss(v2, _mm_movehdup_ps(v2)));
+}
+
+inline __m512i Magnitude(__m512 v) {
+  return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
+}
+
+// Round(clamp(x / d, -127, 127)).
+inline __m512i QuantizeElements(__m512 x, __m512 d) {
+  const __m512 v = _mm512_max_ps(_mm512_div_ps(x, d), _mm512_set1_ps(-127.0f));
+  return _mm512_cvt_roundps_epi32(_mm512_min_ps(v, _mm512_set1_ps(127.0f)), kNearest);
+}
+
+inline __m512 Broadcast(const float* p) { return _mm512_set1_ps(*p); }
+
+inline __m512i BroadcastFour(const int8_t* p) {
+  int32_t four;
+  __builtin_memcpy(&four, p, sizeof(four));
+  return _mm512_set1_epi32(four);
+}
+
+// Element types of plain weights and of keys and values: 16 as f32, n of them from memory.
+struct F32 {
+  static constexpr int kBytes = 4;
+  static __m512 Load(const void* p) { return _mm512_loadu_ps(p); }
+};
+struct F16 {
+  static constexpr int kBytes = 2;
+  static __m512 Load(const void* p) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  }
+  static __m512 LoadFirst(__mmask16 mask, const void* p) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, p));
+  }
+};
+struct BF16 {
+  static constexpr int kBytes = 2;
+  static __m512 Load(const void* p) {
+    const __m256i bits = _mm256_loadu_si256(static_cast<const __m256i*>(p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+  }
+};
+struct Int8 {
+  static constexpr int kBytes = 1;
+  static __m512 LoadFirst(__mmask16 mask, const void* p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, p)));
+  }
+};
+
+// The results of R rows and T tiles from t0 on, of a matrix with n outputs.
+template <int R, int T>
+inline void Store(const __m512 acc[R][T], int64_t n, int64_t t0, float* out, int64_t out_stride) {
+  for (int r = 0; r < R; ++r) {
+    for (int t = 0; t < T; ++t) {
+      const int64_t first = (t0 + t) * kTileRows;
+      _mm512_mask_storeu_ps(out + r * out_stride + first, First(n - first), Canonical(acc[r][t]));
+    }
+  }
+}
+
+// The tiles that follow those at hand, towards the second-level cache: what the hardware fetches
+// by itself does not reach past a page's end.
+inline void PrefetchNext(const std::byte* p, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) _mm_prefetch(p + i, _MM_HINT_T1);
+}
+
+// out = w x for plain weights; Multiply does R rows of x from m on times T tiles from t0 on.
+template <typename Element>
+struct PlainProduct {
+  PackedRows w;
+  const float* x;
+  float* out;
+  int64_t out_stride;
+
+  template <int R, int T>
+  void Multiply(int64_t t0, int64_t m) const {
+    constexpr int kStepBytes = Element::kBytes * kTileRows;
+    const size_t tile_bytes = (w.cols * kStepBytes + 63) / 64 * 64;
+    const std::byte* tile[T];
+    __m512 acc[R][T];
+    for (int t = 0; t < T; ++t) {
+      tile[t] = w.tiles + (t0 + t) * tile_bytes;
+      for (int r = 0; r < R; ++r) acc[r][t] = _mm512_setzero_ps();
+    }
+    const float* column = x + m * w.cols;
+    for (int64_t k = 0; k < w.cols; ++k) {
+      __m512 v[T];
+      for (int t = 0; t < T; ++t) {
+        v[t] = Element::Load(tile[t]);
+        PrefetchNext(tile[t] + T * tile_bytes, kStepBytes);
+        tile[t] += kStepBytes;
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const __m512 xk = Broadcast(column + k + r * w.cols);
+        for (int t = 0; t < T; ++t) {
+          acc[r][t] = _mm512_add_ps(acc[r][t], _mm512_mul_ps(v[t], xk));
+        }
+      }
+    }
+    Store<R, T>(acc, w.rows, t0, out + m * out_stride, out_stride);
+  }
+};
+
+// Half of a block of 32 as unsigned bytes, w[j] being k = 16 half + 4j .. 4j + 3 of 16 outputs,
+// and what a dot of them starts from so that it ends as the dot of the signed ones.
+struct Q4_0 {
+  static constexpr int kQuantBytes = 16;
+  static void Load(const std::byte* block, int half, __m512i w[4]) {
+    for (int j = 0; j < 4; ++j) {
+      const __m512i bytes = _mm512_loadu_si512(block + j * 64);
+      w[j] =
+          _mm512_and_si512(half == 0 ? bytes : _mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(15));
+    }
+  }
+  static __m512i Start(const int32_t* offset) { return _mm512_set1_epi32(*offset); }
+};
+struct Q8_0 {
+  static constexpr int kQuantBytes = 32;
+  static void Load(const std::byte* block, int half, __m512i w[4]) {
+    for (int j = 0; j < 4; ++j) {
+      const __m512i bytes = _mm512_loadu_si512(block + half * 256 + j * 64);
+      w[j] = _mm512_xor_si512(bytes, _mm512_set1_epi8(-128));
+    }
+  }
+  static __m512i Start(const int32_t* offset) {
+    return _mm512_slli_epi32(_mm512_set1_epi32(*offset), 4);
+  }
+};
+
+// Likewise for quantised weights.
+template <typename Format>
+struct BlockProduct {
+  PackedRows w;
+  QuantizedRows x;
+  float* out;
+  int64_t out_stride;
+
+  template <int R, int T>
+  void Multiply(int64_t t0, int64_t m) const {
+    constexpr int kBlockBytes = Format::kQuantBytes * kTileRows;
+    const int64_t blocks = w.cols / kQuantBlock;
+    const size_t tile_bytes = (blocks * (kBlockBytes + 2 * kTileRows) + 63) / 64 * 64;
+    const std::byte* tile = w.tiles + t0 * tile_bytes;
+    const int8_t* values = x.values + m * w.cols;
+    const float* scales = x.scales + m * blocks;
+    const int32_t* offset = x.offset + m * blocks;
+    __m512 acc[R][T];
+    for (int r = 0; r < R; ++r) {
+      for (int t = 0; t < T; ++t) acc[r][t] = _mm512_setzero_ps();
+    }
+    for (int64_t b = 0; b < blocks; ++b) {
+      __m512i dot[R][T];
+      for (int t = 0; t < T; ++t) {
+        PrefetchNext(tile + (T + t) * tile_bytes + b * kBlockBytes, kBlockBytes);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) dot[r][t] = Format::Start(offset + r * blocks + b);
+      }
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        __m512i v[T][4];
+        for (int t = 0; t < T; ++t) {
+          Format::Load(tile + t * tile_bytes + b * kBlockBytes, half, v[t]);
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          const int8_t* q = values + r * w.cols + b * kQuantBlock + half * 16;
+          for (int j = 0; j < 4; ++j) {
+            const __m512i four = BroadcastFour(q + j * 4);
+            for (int t = 0; t < T; ++t) dot[r][t] = _mm512_dpbusd_epi32(dot[r][t], v[t][j], four);
+          }
+        }
+      }
+      for (int t = 0; t < T; ++t) {
+        const std::byte* d = tile + t * tile_bytes + blocks * kBlockBytes + b * kTileRows * 2;
+        const __m512 tile_scales = F16::Load(d);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          const __m512 scale = _mm512_mul_ps(tile_scales, Broadcast(scales + r * blocks + b));
+          const __m512 term = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[r][t]), scale);
+          acc[r][t] = _mm512_add_ps(acc[r][t], term);
+        }
+      }
+    }
+    Store<R, T>(acc, w.rows, t0, out + m * out_stride, out_stride);
+  }
+};
+
+// T tiles from t0 on times the rows [m, end). The largest R is what the registers allow.
+template <int T, typename Product>
+void MultiplyRows(const Product& product, int64_t t0, int64_t m, int64_t end) {
+  for (; m + 6 <= end; m += 6) product.template Multiply<6, T>(t0, m);
+  for (; m + 4 <= end; m += 4) product.template Multiply<4, T>(t0, m);
+  for (; m + 2 <= end; m += 2) product.template Multiply<2, T>(t0, m);
+  for (; m < end; ++m) product.template Multiply<1, T>(t0, m);
+}
+
+// Every tile times every row. A tile is read from memory once for kPassRows rows of x, which
+// stay in the second-level cache meanwhile.
+template <typename Product>
+void MultiplyAll(const Product& product, int64_t rows) {
+  constexpr int64_t kPassRows = 60;
+  const int64_t tiles = (product.w.rows + kTileRows - 1) / kTileRows;
+  for (int64_t m = 0; m < rows; m += kPassRows) {
+    const int64_t end = m + kPassRows < rows ? m + kPassRows : rows;
+    int64_t t = 0;
+    for (; t + 2 <= tiles; t += 2) MultiplyRows<2>(product, t, m, end);
+    if (t < tiles) MultiplyRows<1>(product, t, m, end);
+  }
+}
+
+// R <= 4 rows of q against all tokens.
+template <typename Element, int R>
+void ScoreRows(const float* q, const std::byte* keys, const uint16_t* scales, int64_t tokens,
+               int64_t head_dim, float* scores, int64_t score_stride) {
+  for (int64_t t = 0; t < tokens; t += 4) {
+    const int64_t count = tokens - t < 4 ? tokens - t : 4;
+    __m512 lane[R][4];
+    for (int r = 0; r < R; ++r) {
+      for (int i = 0; i < 4; ++i) lane[r][i] = _mm512_setzero_ps();
+    }
+    const std::byte* key[4];  // the last token again where there are fewer than four left
+    for (int i = 0; i < 4; ++i) {
+      key[i] = keys + (t + (i < count ? i : count - 1)) * head_dim * Element::kBytes;
+    }
+    for (int64_t d = 0; d < head_dim; d += 16) {
+      const __mmask16 mask = First(head_dim - d);
+      for (int i = 0; i < 4; ++i) {
+        const __m512 k = Element::LoadFirst(mask, key[i] + d * Element::kBytes);
+        for (int r = 0; r < R; ++r) {
+          const __m512 v = _mm512_maskz_loadu_ps(mask, q + r * head_dim + d);
+          lane[r][i] = _mm512_mask_add_ps(lane[r][i], mask, lane[r][i], _mm512_mul_ps(v, k));
+        }
+      }
+    }
+    const __mmask8 stored = static_cast<__mmask8>((1u << count) - 1);
+    for (int r = 0; r < R; ++r) {
+      __m128 dot = FoldSum4(lane[r]);
+      if (scales != nullptr) {
+        uint64_t four = 0;
+        __builtin_memcpy(&four, scales + t, count * 2);
+        dot = _mm_mul_ps(dot, _mm_cvtph_ps(_mm_cvtsi64_si128(four)));
+      }
+      const __m128 nan = _mm_set1_ps(kNaN);
+      dot = _mm_mask_mov_ps(dot, _mm_cmp_ps_mask(dot, dot, _CMP_UNORD_Q), nan);
+      _mm_mask_storeu_ps(scores + r * score_stride + t, stored, dot);
+    }
+  }
+}
+
+template <typename Element>
+void Score(const float* q, int64_t rows, const void* keys, const uint16_t* scales, int64_t tokens,
+           int64_t head_dim, float* scores, int64_t stride) {
+  const auto* bytes = static_cast<const std::byte*>(keys);
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    ScoreRows<Element, 4>(q + r * head_dim, bytes, scales, tokens, head_dim, scores + r * stride,
+                          stride);
+  }
+  for (; r + 3 <= rows; r += 3) {
+    ScoreRows<Element, 3>(q + r * head_dim, bytes, scales, tokens, head_dim, scores + r * stride,
+                          stride);
+  }
+  for (; r < rows; ++r) {
+    ScoreRows<Element, 1>(q + r * head_dim, bytes, scales, tokens, head_dim, scores + r * stride,
+                          stride);
+  }
+}
+
+// R rows of p (32 apart, already times the values' scales) and elements [d, d + 16 V) of the head,
+// of which the last 16 lie under `mask`.
+template <typename Element, int R, int V>
+void AccumulateRows(const float* p, const std::byte* values, int64_t tokens, int64_t head_dim,
+                    int64_t d, __mmask16 mask, float* out) {
+  __m512 acc[R][V];
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) {
+      const __mmask16 lanes = v == V - 1 ? mask : __mmask16{0xffff};
+      acc[r][v] = _mm512_maskz_loadu_ps(lanes, out + r * head_dim + d + v * 16);
+    }
+  }
+  for (int64_t t = 0; t < tokens; ++t) {
+    for (int v = 0; v < V; ++v) {
+      const __mmask16 lanes = v == V - 1 ? mask : __mmask16{0xffff};
+      const __m512 value =
+          Element::LoadFirst(lanes, values + (t * head_dim + d + v * 16) * Element::kBytes);
+      for (int r = 0; r < R; ++r) {
+        acc[r][v] = _mm512_add_ps(acc[r][v], _mm512_mul_ps(Broadcast(p + r * 32 + t), value));
+      }
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) {
+      const __mmask16 lanes = v == V - 1 ? mask : __mmask16{0xffff};
+      _mm512_mask_storeu_ps(out + r * head_dim + d + v * 16, lanes, Canonical(acc[r][v]));
+    }
+  }
+}
+
+template <typename Element, int R>
+void AccumulateHead(const float* p, const std::byte* values, int64_t tokens, int64_t head_dim,
+                    float* out) {
+  int64_t d = 0;
+  for (; d + 64 <= head_dim; d += 64) {
+    AccumulateRows<Element, R, 4>(p, values, tokens, head_dim, d, 0xffff, out);
+  }
+  for (; d < head_dim; d += 16) {
+    AccumulateRows<Element, R, 1>(p, values, tokens, head_dim, d, First(head_dim - d), out);
+  }
+}
+
+// p times the scales of the values for up to four rows at a time, then the sums.
+template <typename Element>
+void Accumulate(const float* p, int64_t p_stride, int64_t rows, const void* values,
+                const uint16_t* scales, int64_t tokens, int64_t head_dim, float* out) {
+  const auto* bytes = static_cast<const std::byte*>(values);
+  for (int64_t r = 0; r < rows; r += 4) {
+    const int64_t count = rows - r < 4 ? rows - r : 4;
+    alignas(64) float scaled[4 * 32];
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t t = 0; t < tokens; t += 16) {
+        const __mmask16 mask = First(tokens - t);
+        __m512 v = _mm512_maskz_loadu_ps(mask, p + (r + i) * p_stride + t);
+        if (scales != nullptr) v = _mm512_mul_ps(v, F16::LoadFirst(mask, scales + t));
+        _mm512_store_ps(scaled + i * 32 + t, v);
+      }
+    }
+    float* row = out + r * head_dim;
+    switch (count) {
+      case 4:
+        AccumulateHead<Element, 4>(scaled, bytes, tokens, head_dim, row);
+        break;
+      case 3:
+        AccumulateHead<Element, 3>(scaled, bytes, tokens, head_dim, row);
+        break;
+      case 2:
+        AccumulateHead<Element, 2>(scaled, bytes, tokens, head_dim, row);
+        break;
+      default:
+        AccumulateHead<Element, 1>(scaled, bytes, tokens, head_dim, row);
+        break;
+    }
+  }
+}
+
+}  // namespace
+
+void QuantizeRows(const float* x, const QuantizedRows& out) {
+  const int64_t blocks = out.rows * (out.cols / kQuantBlock);
+  for (int64_t b = 0; b < blocks; ++b) {
+    const __m512 x0 = _mm512_loadu_ps(x + b * kQuantBlock);
+    const __m512 x1 = _mm512_loadu_ps(x + b * kQuantBlock + 16);
+    const uint32_t amax = _mm512_reduce_max_epu32(_mm512_max_epu32(Magnitude(x0), Magnitude(x1)));
+    const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 127.0f;
+    __m512i q0 = _mm512_setzero_si512();
+    __m512i q1 = _mm512_setzero_si512();
+    if (d > 0.0f) {
+      q0 = QuantizeElements(x0, _mm512_set1_ps(d));
+      q1 = QuantizeElements(x1, _mm512_set1_ps(d));
+    }
+    auto* values = reinterpret_cast<__m128i*>(out.values + b * kQuantBlock);
+    _mm_storeu_si128(values, _mm512_cvtepi32_epi8(q0));
+    _mm_storeu_si128(values + 1, _mm512_cvtepi32_epi8(q1));
+    out.scales[b] = d;
+    out.offset[b] = -8 * _mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1));
+  }
+}
+
+void MatMulF32(const PackedRows& w, const float* x, int64_t rows, float* out, int64_t out_stride) {
+  MultiplyAll(PlainProduct<F32>{w, x, out, out_stride}, rows);
+}
+
+void MatMulF16(const PackedRows& w, const float* x, int64_t rows, float* out, int64_t out_stride) {
+  MultiplyAll(PlainProduct<F16>{w, x, out, out_stride}, rows);
+}
+
+void MatMulBF16(const PackedRows& w, const float* x, int64_t rows, float* out, int64_t out_stride) {
+  MultiplyAll(PlainProduct<BF16>{w, x, out, out_stride}, rows);
+}
+
+void MatMulQ8_0(const PackedRows& w, const QuantizedRows& x, float* out, int64_t out_stride) {
+  MultiplyAll(BlockProduct<Q8_0>{w, x, out, out_stride}, x.rows);
+}
+
+void MatMulQ4_0(const PackedRows& w, const QuantizedRows& x, float* out, int64_t out_stride) {
+  MultiplyAll(BlockProduct<Q4_0>{w, x, out, out_stride}, x.rows);
+}
+
+void RmsNorm(const float* x, int64_t cols, const float* weight, float epsilon, float* out) {
+  __m512 lane = _mm512_setzero_ps();
+  for (int64_t i = 0; i < cols; i += 16) {
+    const __mmask16 mask = First(cols - i);
+    const __m512 v = _mm512_maskz_loadu_ps(mask, x + i);
+    lane = _mm512_mask_add_ps(lane, mask, lane, _mm512_mul_ps(v, v));
+  }
+  const float mean = FoldSum(lane) / static_cast<float>(cols);
+  const float root = _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(mean + epsilon)));
+  const __m512 r = _mm512_set1_ps(1.0f / root);
+  for (int64_t i = 0; i < cols; i += 16) {
+    const __mmask16 mask = First(cols - i);
+    const __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), r);
+    const __m512 scaled = _mm512_mul_ps(v, _mm512_maskz_loadu_ps(mask, weight + i));
+    _mm512_mask_storeu_ps(out + i, mask, Canonical(scaled));
+  }
+}
+
+void SwiGlu(const float* gate, const float* up, int64_t n, float* out) {
+  const __m512 one = _mm512_set1_ps(1.0f);
+  const __m512 sign = _mm512_set1_ps(-0.0f);
+  for (int64_t i = 0; i < n; i += 16) {
+    const __mmask16 mask = First(n - i);
+    const __m512 g = _mm512_maskz_loadu_ps(mask, gate + i);
+    const __m512 silu = _mm512_div_ps(g, _mm512_add_ps(one, Exp(_mm512_xor_ps(g, sign))));
+    const __m512 product = _mm512_mul_ps(silu, _mm512_maskz_loadu_ps(mask, up + i));
+    _mm512_mask_storeu_ps(out + i, mask, Canonical(product));
+  }
+}
+
+void RopeHalves(float* x, int64_t heads, int64_t stride, int64_t pairs, const float* cosine,
+                const float* sine) {
+  for (int64_t i = 0; i < pairs; i += 16) {
+    const __mmask16 mask = First(pairs - i);
+    const __m512 c = _mm512_maskz_loadu_ps(mask, cosine + i);
+    const __m512 s = _mm512_maskz_loadu_ps(mask, sine + i);
+    for (int64_t h = 0; h < heads; ++h) {
+      float* head = x + h * stride + i;
+      const __m512 a = _mm512_maskz_loadu_ps(mask, head);
+      const __m512 b = _mm512_maskz_loadu_ps(mask, head + pairs);
+      const __m512 new_a = _mm512_sub_ps(_mm512_mul_ps(a, c), _mm512_mul_ps(b, s));
+      const __m512 new_b = _mm512_add_ps(_mm512_mul_ps(b, c), _mm512_mul_ps(a, s));
+      _mm512_mask_storeu_ps(head, mask, Canonical(new_a));
+      _mm512_mask_storeu_ps(head + pairs, mask, Canonical(new_b));
+    }
+  }
+}
+
+void RopeAdjacent(float* x, int64_t heads, int64_t stride, int64_t pairs, const float* cosine,
+                  const float* sine) {
+  const __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+  for (int64_t i = 0; i < pairs; i += 8) {
+    const __mmask16 mask = First(2 * (pairs - i));
+    const __mmask16 half = First(pairs - i) & 0xff;
+    const __m512 c = _mm512_permutexvar_ps(twice, _mm512_maskz_loadu_ps(half, cosine + i));
+    const __m512 s = _mm512_permutexvar_ps(twice, _mm512_maskz_loadu_ps(half, sine + i));
+    for (int64_t h = 0; h < heads; ++h) {
+      float* head = x + h * stride + 2 * i;
+      const __m512 ab = _mm512_maskz_loadu_ps(mask, head);
+      const __m512 direct = _mm512_mul_ps(ab, c);
+      const __m512 crossed = _mm512_mul_ps(_mm512_permute_ps(ab, 0xb1), s);  // b s, a s
+      const __m512 sum = _mm512_add_ps(direct, crossed);
+      const __m512 rotated = _mm512_mask_sub_ps(sum, 0x5555, direct, crossed);
+      _mm512_mask_storeu_ps(head, mask, Canonical(rotated));
+    }
+  }
+}
+
+void QuantizeKv(const float* x, int64_t head_dim, int8_t* values, uint16_t* scale) {
+  __m512i max = _mm512_setzero_si512();
+  for (int64_t i = 0; i < head_dim; i += 16) {
+    max = _mm512_max_epu32(max, Magnitude(_mm512_maskz_loadu_ps(First(head_dim - i), x + i)));
+  }
+  const uint32_t amax = _mm512_reduce_max_epu32(max);
+  const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 127.0f;
+  const __m128i narrow = _mm_cvtps_ph(_mm_set_ss(d), _MM_FROUND_TO_NEAREST_INT);
+  *scale = static_cast<uint16_t>(_mm_cvtsi128_si32(narrow));
+  const __m512 stored = _mm512_broadcastss_ps(_mm_cvtph_ps(narrow));
+  const bool positive = _mm512_cvtss_f32(stored) > 0.0f;
+  for (int64_t i = 0; i < head_dim; i += 16) {
+    const __mmask16 mask = First(head_dim - i);
+    __m512i q = _mm512_setzero_si512();
+    if (positive) q = QuantizeElements(_mm512_maskz_loadu_ps(mask, x + i), stored);
+    _mm_mask_storeu_epi8(values + i, mask, _mm512_cvtepi32_epi8(q));
+  }
+}
+
+void NarrowKv(const float* x, int64_t head_dim, uint16_t* values) {
+  for (int64_t i = 0; i < head_dim; i += 16) {
+    const __mmask16 mask = First(head_dim - i);
+    const __m512 v = _mm512_maskz_loadu_ps(mask, x + i);
+    _mm256_mask_storeu_epi16(values + i, mask, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+  }
+}
+
+void QkInt8(const float* q, int64_t rows, const int8_t* keys, const uint16_t* scales,
+            int64_t tokens, int64_t head_dim, float* scores, int64_t score_stride) {
+  Score<Int8>(q, rows, keys, scales, tokens, head_dim, scores, score_stride);
+}
+
+void QkF16(const float* q, int64_t rows, const uint16_t* keys, int64_t tokens, int64_t head_dim,
+           float* scores, int64_t score_stride) {
+  Score<F16>(q, rows, keys, nullptr, tokens, head_dim, scores, score_stride);
+}
+
+void Softmax(float* scores, int64_t n, float* max, float* sum) {
+  __m512 lane = _mm512_set1_ps(-__builtin_inff());
+  for (int64_t i = 0; i < n; i += 16) {
+    const __mmask16 mask = First(n - i);
+    lane = _mm512_mask_max_ps(lane, mask, lane, _mm512_maskz_loadu_ps(mask, scores + i));
+  }
+  const float m = FoldMax(lane);
+  lane = _mm512_setzero_ps();
+  for (int64_t i = 0; i < n; i += 16) {
+    const __mmask16 mask = First(n - i);
+    const __m512 v = _mm512_maskz_loadu_ps(mask, scores + i);
+    const __m512 e = Canonical(Exp(_mm512_sub_ps(v, _mm512_set1_ps(m))));
+    lane = _mm512_mask_add_ps(lane, mask, lane, e);
+    _mm512_mask_storeu_ps(scores + i, mask, e);
+  }
+  *max = Canonical(m);
+  *sum = Canonical(FoldSum(lane));
+}
+
+void PvInt8(const float* p, int64_t p_stride, int64_t rows, const int8_t* values,
+            const uint16_t* scales, int64_t tokens, int64_t head_dim, float* out) {
+  Accumulate<Int8>(p, p_stride, rows, values, scales, tokens, head_dim, out);
+}
+
+void PvF16(const float* p, int64_t p_stride, int64_t rows, const uint16_t* values, int64_t tokens,
+           int64_t head_dim, float* out) {
+  Accumulate<F16>(p, p_stride, rows, values, nullptr, tokens, head_dim, out);
+}
+
+void Fold(const Partial& total, const Partial& chunk, int64_t head_dim) {
+  const float m = *total.max > *chunk.max ? *total.max : *chunk.max;
+  const __m512 a = Exp(_mm512_set1_ps(*total.max - m));
+  const __m512 b = Exp(_mm512_set1_ps(*chunk.max - m));
+  *total.max = Canonical(m);
+  *total.sum = Canonical(*total.sum * _mm512_cvtss_f32(a) + *chunk.sum * _mm512_cvtss_f32(b));
+  for (int64_t i = 0; i < head_dim; i += 16) {
+    const __mmask16 mask = First(head_dim - i);
+    const __m512 t = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, total.out + i), a);
+    const __m512 c = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, chunk.out + i), b);
+    _mm512_mask_storeu_ps(total.out + i, mask, Canonical(_mm512_add_ps(t, c)));
+  }
+}
+
+}  // namespace hearth::kernels::avx512vnni
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+#endif  // defined(__x86_64__)

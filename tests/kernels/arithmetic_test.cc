@@ -1,0 +1,331 @@
+// scalar.cc against formulas in double. Tolerances follow from the roundings that the definition
+// makes: a sum of n products of which each is rounded, added in a chain of length m, is off by at
+// most about (m + 1) * epsilon times the sum of the products' magnitudes.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "engine/kernels/declarations.h"
+#include "engine/tensor/detmath.h"
+#include "tests/kernels/inputs.h"
+
+namespace hearth::kernels {
+namespace {
+
+constexpr double kEpsilon = 0x1p-24;        // of one rounding to nearest
+constexpr double kExpError = 4 * kEpsilon;  // 2 ulp
+
+struct Sum {
+  double value = 0;
+  double magnitude = 0;
+  void Add(double term) {
+    value += term;
+    magnitude += std::abs(term);
+  }
+};
+
+// Row `row` of packed weights as f32.
+std::vector<float> WeightRow(DType dtype, const PackedRows& w, int64_t row) {
+  std::vector<float> out(w.cols);
+  UnpackRow(dtype, w.tiles + row / kTileRows * TileBytes(dtype, w.cols), row % kTileRows, w.cols,
+            out.data());
+  return out;
+}
+
+TEST(Arithmetic, MatMulOfPlainWeights) {
+  Inputs inputs(1);
+  constexpr int64_t kRows = 3, kOutputs = 19, kCols = 172;
+  const std::pair<DType, MatMulFloatFn*> formats[] = {{DType::kF32, scalar::MatMulF32},
+                                                      {DType::kF16, scalar::MatMulF16},
+                                                      {DType::kBF16, scalar::MatMulBF16}};
+  for (const auto& [dtype, multiply] : formats) {
+    Packed w = Pack(dtype, inputs.FileRows(dtype, kOutputs, kCols), kOutputs, kCols);
+    const std::vector<float> x = inputs.Values(Kind::kNormal, kRows * kCols);
+    std::vector<float> out(kRows * kOutputs);
+    multiply(w.view, x.data(), kRows, out.data(), kOutputs);
+    for (int64_t n = 0; n < kOutputs; ++n) {
+      const std::vector<float> row = WeightRow(dtype, w.view, n);
+      for (int64_t m = 0; m < kRows; ++m) {
+        Sum sum;
+        for (int64_t k = 0; k < kCols; ++k) sum.Add(double{row[k]} * x[m * kCols + k]);
+        EXPECT_NEAR(out[m * kOutputs + n], sum.value, (kCols + 1) * kEpsilon * sum.magnitude);
+      }
+    }
+  }
+}
+
+// Quantising moves an activation by half a step at most, so an output moves by at most half a
+// step times the weights' magnitudes; the float chain adds its roundings.
+TEST(Arithmetic, MatMulOfQuantizedWeights) {
+  Inputs inputs(2);
+  constexpr int64_t kRows = 3, kOutputs = 19, kCols = 1056;
+  const std::pair<DType, MatMulQuantizedFn*> formats[] = {{DType::kQ8_0, scalar::MatMulQ8_0},
+                                                          {DType::kQ4_0, scalar::MatMulQ4_0}};
+  for (const auto& [dtype, multiply] : formats) {
+    Packed w = Pack(dtype, inputs.FileRows(dtype, kOutputs, kCols), kOutputs, kCols);
+    const std::vector<float> x = inputs.Values(Kind::kNormal, kRows * kCols);
+    Quantized quantized(kRows, kCols);
+    scalar::QuantizeRows(x.data(), quantized.view());
+    std::vector<float> out(kRows * kOutputs);
+    multiply(w.view, quantized.view(), out.data(), kOutputs);
+    for (int64_t n = 0; n < kOutputs; ++n) {
+      const std::vector<float> row = WeightRow(dtype, w.view, n);
+      for (int64_t m = 0; m < kRows; ++m) {
+        Sum exact;      // on the activations as given
+        Sum quantised;  // on what they were quantised to
+        double half_steps = 0;
+        for (int64_t k = 0; k < kCols; ++k) {
+          const double d = quantized.scales[(m * kCols + k) / 32];
+          exact.Add(double{row[k]} * x[m * kCols + k]);
+          quantised.Add(row[k] * d * quantized.values[m * kCols + k]);
+          half_steps += std::abs(row[k]) * d / 2;
+        }
+        const float actual = out[m * kOutputs + n];
+        const double roundings = (kCols / 32 + 4) * kEpsilon * quantised.magnitude;
+        EXPECT_NEAR(actual, quantised.value, roundings);
+        EXPECT_NEAR(actual, exact.value, half_steps * (1 + 256 * kEpsilon) + roundings);
+      }
+    }
+  }
+}
+
+TEST(Arithmetic, QuantizeRowsStaysWithinHalfAStep) {
+  Inputs inputs(3);
+  for (Kind kind : {Kind::kNormal, Kind::kHuge, Kind::kZeros, Kind::kMixed}) {
+    const std::vector<float> x = inputs.Values(kind, 320);
+    Quantized q(10, 32);
+    scalar::QuantizeRows(x.data(), q.view());
+    for (int64_t b = 0; b < 10; ++b) {
+      int32_t sum = 0;
+      for (int64_t i = b * 32; i < (b + 1) * 32; ++i) {
+        const double d = q.scales[b];
+        const double subnormal = 127 * 0x1p-149;  // d itself is rounded to such steps
+        EXPECT_NEAR(q.values[i] * d, x[i], d * (0.5 + 127 * 4 * kEpsilon) + subnormal);
+        sum += q.values[i];
+      }
+      EXPECT_EQ(q.offset[b], -8 * sum);
+    }
+  }
+}
+
+TEST(Arithmetic, QuantizeRowsTakesSubnormalBlocksWithoutOverflow) {
+  // 190 of the smallest subnormals over 127 rounds to one of them: the quotient, 190, is clamped.
+  std::vector<float> x(32, 190 * 0x1p-149f);
+  x[1] = -x[1];
+  Quantized q(1, 32);
+  scalar::QuantizeRows(x.data(), q.view());
+  EXPECT_EQ(q.scales[0], 0x1p-149f);
+  EXPECT_EQ(q.values[0], 127);
+  EXPECT_EQ(q.values[1], -127);
+}
+
+TEST(Arithmetic, PoisonStaysInItsRow) {
+  Inputs inputs(4);
+  constexpr int64_t kOutputs = 16, kCols = 64;
+  for (DType dtype : {DType::kQ8_0, DType::kQ4_0}) {
+    Packed w = Pack(dtype, inputs.FileRows(dtype, kOutputs, kCols), kOutputs, kCols);
+    for (float poison :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+          -std::numeric_limits<float>::infinity()}) {
+      std::vector<float> x = inputs.Values(Kind::kNormal, 3 * kCols);
+      x[kCols + 40] = poison;
+      Quantized q(3, kCols);
+      scalar::QuantizeRows(x.data(), q.view());
+      std::vector<float> out(3 * kOutputs);
+      (dtype == DType::kQ8_0 ? scalar::MatMulQ8_0 : scalar::MatMulQ4_0)(w.view, q.view(),
+                                                                        out.data(), kOutputs);
+      for (int64_t n = 0; n < kOutputs; ++n) {
+        EXPECT_TRUE(std::isfinite(out[n]));
+        EXPECT_EQ(std::bit_cast<uint32_t>(out[kOutputs + n]), 0x7fc00000u);
+        EXPECT_TRUE(std::isfinite(out[2 * kOutputs + n]));
+      }
+    }
+  }
+}
+
+TEST(Arithmetic, RmsNorm) {
+  Inputs inputs(5);
+  for (int64_t n : {1, 17, 64, 3072}) {
+    const std::vector<float> x = inputs.Values(Kind::kNormal, n);
+    const std::vector<float> weight = inputs.Values(Kind::kNormal, n);
+    std::vector<float> out(n);
+    scalar::RmsNorm(x.data(), n, weight.data(), 1e-5f, out.data());
+    double squares = 0;
+    for (float value : x) squares += double{value} * value;
+    const double r = 1 / std::sqrt(squares / n + 1e-5f);
+    // The sum is a chain of n / 16 and a tree of 4, halved by the root; then 1/sqrt, two products.
+    const double tolerance = ((n / 16.0 + 7) / 2 + 4) * kEpsilon;
+    for (int64_t i = 0; i < n; ++i) {
+      const double expected = x[i] * r * weight[i];
+      EXPECT_NEAR(out[i], expected, tolerance * std::abs(expected));
+    }
+  }
+}
+
+TEST(Arithmetic, Add) {
+  std::vector<float> x = {1.0f, -2.5f, 0x1p24f};
+  const std::vector<float> y = {0.5f, 2.5f, 1.0f};
+  scalar::Add(x.data(), y.data(), 3);
+  EXPECT_EQ(x, (std::vector<float>{1.5f, 0.0f, 0x1p24f}));  // the last: ties to even
+}
+
+TEST(Arithmetic, SwiGlu) {
+  std::vector<float> gate, up, out;
+  for (float g = -85.0f; g < 85.0f; g += 0.37f) gate.push_back(g);
+  up.assign(gate.size(), 1.5f);
+  out.resize(gate.size());
+  scalar::SwiGlu(gate.data(), up.data(), gate.size(), out.data());
+  for (size_t i = 0; i < gate.size(); ++i) {
+    const double expected = gate[i] / (1 + std::exp(-double{gate[i]})) * 1.5;
+    EXPECT_NEAR(out[i], expected, (kExpError + 4 * kEpsilon) * std::abs(expected));
+  }
+}
+
+TEST(Arithmetic, RopeTurnsBothPairings) {
+  Inputs inputs(6);
+  constexpr int64_t kPairs = 24, kDim = 64, kHeads = 2;
+  std::vector<float> cosine(kPairs), sine(kPairs);
+  for (int64_t i = 0; i < kPairs; ++i) {
+    cosine[i] = static_cast<float>(std::cos(0.3 * i));
+    sine[i] = static_cast<float>(std::sin(0.3 * i));
+  }
+  for (bool adjacent : {false, true}) {
+    const std::vector<float> before = inputs.Values(Kind::kNormal, kHeads * kDim);
+    std::vector<float> after = before;
+    (adjacent ? scalar::RopeAdjacent : scalar::RopeHalves)(after.data(), kHeads, kDim, kPairs,
+                                                           cosine.data(), sine.data());
+    for (int64_t h = 0; h < kHeads; ++h) {
+      for (int64_t i = 0; i < kPairs; ++i) {
+        const int64_t a = h * kDim + (adjacent ? 2 * i : i);
+        const int64_t b = h * kDim + (adjacent ? 2 * i + 1 : kPairs + i);
+        const double tolerance = 3 * kEpsilon * (std::abs(before[a]) + std::abs(before[b]));
+        EXPECT_NEAR(after[a], double{before[a]} * cosine[i] - double{before[b]} * sine[i],
+                    tolerance);
+        EXPECT_NEAR(after[b], double{before[b]} * cosine[i] + double{before[a]} * sine[i],
+                    tolerance);
+      }
+      for (int64_t i = 2 * kPairs; i < kDim; ++i) {
+        EXPECT_EQ(after[h * kDim + i], before[h * kDim + i]);
+      }
+    }
+  }
+}
+
+TEST(Arithmetic, QuantizeKv) {
+  Inputs inputs(7);
+  const std::vector<float> x = inputs.Values(Kind::kNormal, 128);
+  std::vector<int8_t> q(128);
+  uint16_t scale;
+  scalar::QuantizeKv(x.data(), 128, q.data(), &scale);
+  const double d = F16ToF32(scale);
+  // Half a step, and what the largest loses when the scale is rounded down to f16 (2^-11).
+  for (int i = 0; i < 128; ++i) EXPECT_NEAR(q[i] * d, x[i], d * (0.5 + 128 * 0x1p-11));
+
+  std::vector<float> zeros(8, -0.0f);
+  scalar::QuantizeKv(zeros.data(), 8, q.data(), &scale);
+  EXPECT_EQ(scale, 0);
+  EXPECT_EQ(q[3], 0);
+  zeros[5] = std::numeric_limits<float>::infinity();
+  scalar::QuantizeKv(zeros.data(), 8, q.data(), &scale);
+  EXPECT_EQ(scale, 0x7e00);
+  EXPECT_EQ(q[5], 0);
+}
+
+TEST(Arithmetic, NarrowKv) {
+  const std::vector<float> x = {1.0f, 65504.0f, 65520.0f, -0x1p-24f, 1.0f + 0x1p-11f};
+  std::vector<uint16_t> narrow(x.size());
+  scalar::NarrowKv(x.data(), x.size(), narrow.data());
+  EXPECT_EQ(narrow, (std::vector<uint16_t>{0x3c00, 0x7bff, 0x7c00, 0x8001, 0x3c00}));
+}
+
+TEST(Arithmetic, QkAndPv) {
+  Inputs inputs(8);
+  constexpr int64_t kRows = 3, kTokens = 7;
+  for (int64_t dim : {8, 96, 128}) {
+    for (bool int8 : {true, false}) {
+      std::vector<int8_t> q8(kTokens * dim);
+      std::vector<uint16_t> f16(kTokens * dim), scales(kTokens);
+      std::vector<double> element(kTokens * dim);
+      for (int64_t t = 0; t < kTokens; ++t) {
+        scales[t] = F32ToF16(0.01f * (1 + inputs.Below(50)));
+        for (int64_t i = t * dim; i < (t + 1) * dim; ++i) {
+          q8[i] = static_cast<int8_t>(inputs.Below(255) - 127);
+          f16[i] = F32ToF16(inputs.Value(Kind::kNormal));
+          element[i] = int8 ? double{F16ToF32(scales[t])} * q8[i] : double{F16ToF32(f16[i])};
+        }
+      }
+      const std::vector<float> q = inputs.Values(Kind::kNormal, kRows * dim);
+      const std::vector<float> p = inputs.Values(Kind::kNormal, kRows * kTokens);
+      std::vector<float> scores(kRows * kTokens), out(kRows * dim, 0.0f);
+      if (int8) {
+        scalar::QkInt8(q.data(), kRows, q8.data(), scales.data(), kTokens, dim, scores.data(),
+                       kTokens);
+        scalar::PvInt8(p.data(), kTokens, kRows, q8.data(), scales.data(), kTokens, dim,
+                       out.data());
+      } else {
+        scalar::QkF16(q.data(), kRows, f16.data(), kTokens, dim, scores.data(), kTokens);
+        scalar::PvF16(p.data(), kTokens, kRows, f16.data(), kTokens, dim, out.data());
+      }
+      for (int64_t r = 0; r < kRows; ++r) {
+        for (int64_t t = 0; t < kTokens; ++t) {
+          Sum sum;
+          for (int64_t i = 0; i < dim; ++i) sum.Add(q[r * dim + i] * element[t * dim + i]);
+          EXPECT_NEAR(scores[r * kTokens + t], sum.value,
+                      (dim / 16 + 7) * kEpsilon * sum.magnitude);
+        }
+        for (int64_t i = 0; i < dim; ++i) {
+          Sum sum;
+          for (int64_t t = 0; t < kTokens; ++t) {
+            sum.Add(p[r * kTokens + t] * element[t * dim + i]);
+          }
+          EXPECT_NEAR(out[r * dim + i], sum.value, (kTokens + 2) * kEpsilon * sum.magnitude);
+        }
+      }
+    }
+  }
+}
+
+TEST(Arithmetic, SoftmaxIsExpOfTheDifferenceFromTheMaximum) {
+  // Sweeps Exp over all of its negative range, the ends of it included.
+  for (float start = 0.0f; start > -110.0f; start -= 2.55f) {
+    std::vector<float> scores(256);
+    for (int i = 1; i < 256; ++i) scores[i] = start - 0.01f * i;
+    const std::vector<float> before = scores;
+    float max, sum;
+    scalar::Softmax(scores.data(), 256, &max, &sum);
+    EXPECT_EQ(max, 0.0f);
+    double total = 0;
+    for (int i = 0; i < 256; ++i) {
+      EXPECT_EQ(scores[i], detmath::Exp(before[i]));
+      const double expected = before[i] < detmath::expf::kMin ? 0 : std::exp(double{before[i]});
+      EXPECT_NEAR(scores[i], expected, kExpError * expected);
+      total += scores[i];
+    }
+    EXPECT_NEAR(sum, total, (256 / 16 + 4) * kEpsilon * total);
+  }
+}
+
+TEST(Arithmetic, FoldIsTheSoftmaxOfBothChunks) {
+  Inputs inputs(9);
+  constexpr int64_t kDim = 20;
+  for (const auto& [total_max, chunk_max] : {std::pair{1.5f, -3.0f}, {-3.0f, 1.5f}, {2.0f, 2.0f}}) {
+    const std::vector<float> total_out = inputs.Values(Kind::kNormal, kDim);
+    std::vector<float> out = total_out;
+    std::vector<float> chunk_out = inputs.Values(Kind::kNormal, kDim);
+    float max = total_max, sum = 3.0f, other_max = chunk_max, other_sum = 5.0f;
+    scalar::Fold({&max, &sum, out.data()}, {&other_max, &other_sum, chunk_out.data()}, kDim);
+    EXPECT_EQ(max, std::max(total_max, chunk_max));
+    const double a = std::exp(double{total_max} - max);
+    const double b = std::exp(double{chunk_max} - max);
+    constexpr double kTolerance = kExpError + 3 * kEpsilon;
+    EXPECT_NEAR(sum, 3 * a + 5 * b, kTolerance * (3 * a + 5 * b));
+    for (int64_t i = 0; i < kDim; ++i) {
+      EXPECT_NEAR(out[i], total_out[i] * a + chunk_out[i] * b,
+                  kTolerance * (std::abs(total_out[i] * a) + std::abs(chunk_out[i] * b)));
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hearth::kernels
