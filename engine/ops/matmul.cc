@@ -1,0 +1,210 @@
+#include "engine/ops/matmul.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "engine/check.h"
+#include "engine/kernels/packing.h"
+#include "engine/ops/scratch.h"
+#include "engine/status_macros.h"
+#include "engine/tensor/float16.h"
+
+namespace hearth::ops {
+namespace {
+
+using kernels::kQuantBlock;
+using kernels::kTileRows;
+
+bool IsQuantized(DType dtype) { return Traits(dtype).block_elements > 1; }
+
+int64_t Tiles(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
+
+absl::Status CheckParts(absl::Span<const Tensor> parts) {
+  if (parts.empty()) return absl::InvalidArgumentError("no tensor to pack");
+  const DTypeTraits traits = Traits(parts[0].dtype);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const Tensor& part = parts[i];
+    if (part.rank != 2 || part.rows() < 1 || part.cols() < 1 ||
+        part.cols() % traits.block_elements != 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("part ", i, ": rank ", part.rank, ", shape [", part.rows(), ",", part.cols(),
+                       "], expected a matrix of whole blocks of ", traits.block_elements));
+    }
+    if (part.dtype != parts[0].dtype || part.cols() != parts[0].cols()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("part ", i, ": ", std::string(Traits(part.dtype).name), " with ",
+                       part.cols(), " columns, expected ", std::string(traits.name), " with ",
+                       parts[0].cols(), " as in part 0"));
+    }
+    const size_t row_bytes = RowBytes(part.dtype, part.cols());
+    if (part.bytes / row_bytes < static_cast<size_t>(part.rows())) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "part ", i, ": ", part.bytes, " bytes, expected ", part.rows(), " rows of ", row_bytes));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The rows of all parts, one after the other.
+class StackedRows {
+ public:
+  explicit StackedRows(absl::Span<const Tensor> parts)
+      : parts_(parts), row_bytes_(RowBytes(parts[0].dtype, parts[0].cols())) {
+    for (const Tensor& part : parts) rows_ += part.rows();
+  }
+
+  int64_t rows() const { return rows_; }
+
+  // The part that holds a row, and which of its rows it is.
+  std::pair<size_t, int64_t> Locate(int64_t row) const {
+    size_t part = 0;
+    while (row >= parts_[part].rows()) row -= parts_[part++].rows();
+    return {part, row};
+  }
+
+  // Null beyond the last row.
+  const std::byte* data(int64_t row) const {
+    if (row >= rows_) return nullptr;
+    const auto [part, index] = Locate(row);
+    return parts_[part].data + index * row_bytes_;
+  }
+
+ private:
+  absl::Span<const Tensor> parts_;
+  size_t row_bytes_;
+  int64_t rows_ = 0;
+};
+
+absl::Status NotFinite(const StackedRows& rows, DType dtype, int64_t cols, int64_t tile) {
+  int64_t row = tile * kTileRows;
+  while (kernels::IsFiniteRow(dtype, rows.data(row), cols)) ++row;
+  const auto [part, index] = rows.Locate(row);
+  return absl::DataLossError(absl::StrCat("part ", part, ", row ", index, ": ",
+                                          IsQuantized(dtype) ? "a scale" : "an element",
+                                          " is NaN or infinite"));
+}
+
+}  // namespace
+
+size_t QuantizedRowsBytes(int64_t rows, int64_t cols) {
+  const size_t blocks = rows * (cols / kQuantBlock);
+  return Arena::Bytes<int8_t>(rows * cols) + Arena::Bytes<float>(blocks) +
+         Arena::Bytes<int32_t>(blocks);
+}
+
+size_t PackedMatrix::PackedBytes(DType dtype, int64_t rows, int64_t cols) {
+  return Tiles(rows) * kernels::TileBytes(dtype, cols);
+}
+
+absl::StatusOr<PackedMatrix> PackedMatrix::Pack(Workers& workers, absl::Span<const Tensor> parts) {
+  HEARTH_RETURN_IF_ERROR(CheckParts(parts));
+  const StackedRows rows(parts);
+  PackedMatrix matrix;
+  matrix.dtype_ = parts[0].dtype;
+  matrix.rows_ = rows.rows();
+  matrix.cols_ = parts[0].cols();
+  HEARTH_ASSIGN_OR_RETURN(matrix.pages_,
+                          Pages::Allocate(PackedBytes(matrix.dtype_, matrix.rows_, matrix.cols_)));
+  constexpr int64_t kTilesPerIndex = 8;
+  const int64_t tiles = Tiles(matrix.rows_);
+  const size_t tile_bytes = kernels::TileBytes(matrix.dtype_, matrix.cols_);
+  std::atomic<int64_t> first_bad{tiles};
+  workers.ParallelFor((tiles + kTilesPerIndex - 1) / kTilesPerIndex, [&](int32_t index) {
+    const int64_t begin = index * kTilesPerIndex;
+    for (int64_t t = begin; t < std::min(begin + kTilesPerIndex, tiles); ++t) {
+      std::array<const std::byte*, kTileRows> source;
+      for (int64_t r = 0; r < kTileRows; ++r) source[r] = rows.data(t * kTileRows + r);
+      std::byte* tile = matrix.pages_.data() + t * tile_bytes;
+      if (kernels::PackTile(matrix.dtype_, source.data(), matrix.cols_, tile)) continue;
+      int64_t bad = first_bad.load();
+      while (t < bad && !first_bad.compare_exchange_weak(bad, t)) {
+      }
+    }
+  });
+  if (first_bad < tiles) return NotFinite(rows, matrix.dtype_, matrix.cols_, first_bad);
+  return matrix;
+}
+
+void MatMul(Workers& workers, const PackedMatrix& w, const float* x, int32_t rows, float* out,
+            int64_t out_stride) {
+  const kernels::Table& k = workers.kernels();
+  const int64_t cols = w.cols();
+  kernels::QuantizedRows quantized{nullptr, nullptr, nullptr, rows, cols};
+  if (IsQuantized(w.dtype())) {
+    Arena arena(workers.scratch(QuantizedRowsBytes(rows, cols)));
+    quantized.values = arena.Take<int8_t>(rows * cols);
+    quantized.scales = arena.Take<float>(rows * (cols / kQuantBlock));
+    quantized.offset = arena.Take<int32_t>(rows * (cols / kQuantBlock));
+    workers.ParallelFor(rows, [&](int32_t m) {
+      const int64_t block = m * (cols / kQuantBlock);
+      k.QuantizeRows(x + m * cols, {quantized.values + m * cols, quantized.scales + block,
+                                    quantized.offset + block, 1, cols});
+    });
+  }
+  // Enough pieces for threads to balance, each enough work to be worth the taking. Even, since
+  // kernels like two tiles at once.
+  const int64_t tiles = Tiles(w.rows());
+  const int64_t piece = std::clamp<int64_t>(tiles / (8 * workers.threads()), 2, 16) & ~int64_t{1};
+  const size_t tile_bytes = kernels::TileBytes(w.dtype(), cols);
+  workers.ParallelFor((tiles + piece - 1) / piece, [&](int32_t index) {
+    const int64_t first = index * piece * kTileRows;
+    const kernels::PackedRows part{w.data() + index * piece * tile_bytes,
+                                   std::min(piece * kTileRows, w.rows() - first), cols};
+    switch (w.dtype()) {
+      case DType::kF32:
+        return k.MatMulF32(part, x, rows, out + first, out_stride);
+      case DType::kF16:
+        return k.MatMulF16(part, x, rows, out + first, out_stride);
+      case DType::kBF16:
+        return k.MatMulBF16(part, x, rows, out + first, out_stride);
+      case DType::kQ8_0:
+        return k.MatMulQ8_0(part, quantized, out + first, out_stride);
+      case DType::kQ4_0:
+        return k.MatMulQ4_0(part, quantized, out + first, out_stride);
+    }
+  });
+}
+
+void EmbedRows(Workers& workers, const PackedMatrix& table, absl::Span<const TokenId> ids,
+               float* out) {
+  const size_t tile_bytes = kernels::TileBytes(table.dtype(), table.cols());
+  workers.ParallelFor(static_cast<int32_t>(ids.size()), [&](int32_t i) {
+    HEARTH_CHECK(ids[i] >= 0 && ids[i] < table.rows());
+    kernels::UnpackRow(table.dtype(), table.data() + ids[i] / kTileRows * tile_bytes,
+                       ids[i] % kTileRows, table.cols(), out + i * table.cols());
+  });
+}
+
+absl::StatusOr<std::vector<float>> ToF32(const Tensor& vector) {
+  if (vector.rank != 1 || IsQuantized(vector.dtype) ||
+      vector.bytes / Traits(vector.dtype).block_bytes < static_cast<size_t>(vector.cols())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(std::string(Traits(vector.dtype).name), " of rank ", vector.rank, " in ",
+                     vector.bytes, " bytes, expected a vector of F32, F16 or BF16"));
+  }
+  std::vector<float> out(vector.cols());
+  if (!kernels::IsFiniteRow(vector.dtype, vector.data, vector.cols())) {
+    return absl::DataLossError("an element is NaN or infinite");
+  }
+  for (int64_t i = 0; i < vector.cols(); ++i) {
+    uint16_t half = 0;
+    switch (vector.dtype) {
+      case DType::kF16:
+      case DType::kBF16:
+        std::memcpy(&half, vector.data + 2 * i, sizeof(half));
+        out[i] = vector.dtype == DType::kF16 ? F16ToF32(half) : BF16ToF32(half);
+        break;
+      default:
+        std::memcpy(&out[i], vector.data + 4 * i, sizeof(float));
+    }
+  }
+  return out;
+}
+
+}  // namespace hearth::ops

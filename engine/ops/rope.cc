@@ -1,0 +1,73 @@
+#include <algorithm>
+
+#include "engine/ops/attention.h"
+#include "engine/ops/scratch.h"
+#include "engine/tensor/detmath.h"
+
+namespace hearth::ops {
+namespace {
+
+void StoreToken(const kernels::Table& k, const KvBlock& block, KvType type, int32_t slot,
+                int32_t head_dim, const float* key, const float* value) {
+  const size_t first = static_cast<size_t>(slot) * head_dim;
+  switch (type) {
+    case KvType::kInt8:
+      k.QuantizeKv(key, head_dim, reinterpret_cast<int8_t*>(block.keys) + first,
+                   block.key_scales + slot);
+      k.QuantizeKv(value, head_dim, reinterpret_cast<int8_t*>(block.values) + first,
+                   block.value_scales + slot);
+      return;
+    case KvType::kF16:
+      k.NarrowKv(key, head_dim, reinterpret_cast<uint16_t*>(block.keys) + first);
+      k.NarrowKv(value, head_dim, reinterpret_cast<uint16_t*>(block.values) + first);
+      return;
+    case KvType::kF32:
+      std::copy_n(key, head_dim, reinterpret_cast<float*>(block.keys) + first);
+      std::copy_n(value, head_dim, reinterpret_cast<float*>(block.values) + first);
+      return;
+  }
+}
+
+}  // namespace
+
+RopeTable::RopeTable(int32_t dims, double theta, absl::Span<const float> factors,
+                     float attention_factor, int32_t positions)
+    : dims_(dims), table_(static_cast<size_t>(dims) * positions) {
+  const double log_theta = detmath::Log(theta);
+  for (int32_t i = 0; i < dims / 2; ++i) {
+    const double factor = factors.empty() ? 1.0 : factors[i];
+    const double frequency = 1.0 / (factor * detmath::Exp(log_theta * (2.0 * i / dims)));
+    for (int32_t position = 0; position < positions; ++position) {
+      double sine, cosine;
+      detmath::SinCos(position * frequency, &sine, &cosine);
+      float* row = &table_[static_cast<size_t>(position) * dims];
+      row[i] = static_cast<float>(cosine * attention_factor);
+      row[dims / 2 + i] = static_cast<float>(sine * attention_factor);
+    }
+  }
+}
+
+void RopeAndStore(Workers& workers, const Batch& batch, const AttentionShape& shape,
+                  const RopeTable* const rope[2], int32_t layer, float* qkv, KvStore& kv) {
+  const kernels::Table& k = workers.kernels();
+  const auto rotate = shape.pairing == RopePairing::kHalves ? k.RopeHalves : k.RopeAdjacent;
+  Arena arena(workers.scratch(Arena::Bytes<TokenTile>(batch.num_tokens)));
+  TokenTile* tokens = arena.Take<TokenTile>(batch.num_tokens);
+  workers.ParallelFor(ListTiles(batch, 1, tokens), [&](int32_t t) {
+    const BatchEntry& entry = batch.entries[tokens[t].entry];
+    const int32_t position = entry.start + tokens[t].first;
+    const RopeTable& table = *rope[static_cast<int>(entry.regime)];
+    float* q = qkv + static_cast<int64_t>(t) * shape.qkv_width();
+    rotate(q, shape.heads + shape.kv_heads, shape.head_dim, table.dims() / 2,
+           table.cosines(position), table.sines(position));
+    const float* key = q + static_cast<int64_t>(shape.heads) * shape.head_dim;
+    const float* value = key + static_cast<int64_t>(shape.kv_heads) * shape.head_dim;
+    for (int32_t h = 0; h < shape.kv_heads; ++h) {
+      const int64_t offset = static_cast<int64_t>(h) * shape.head_dim;
+      StoreToken(k, kv.Block(layer, entry.blocks[position / kBlockTokens], h), kv.type(),
+                 position % kBlockTokens, shape.head_dim, key + offset, value + offset);
+    }
+  });
+}
+
+}  // namespace hearth::ops

@@ -1,0 +1,55 @@
+// What the ops need of Workers::scratch, each op for itself.
+#ifndef HEARTH_ENGINE_OPS_SCRATCH_H_
+#define HEARTH_ENGINE_OPS_SCRATCH_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/batch.h"
+#include "engine/ops/workers.h"
+
+namespace hearth::ops {
+
+// Takes arrays, each aligned to 64 bytes, from the front of a piece of memory.
+class Arena {
+ public:
+  explicit Arena(std::byte* begin) : next_(begin) {}
+
+  template <typename T>
+  T* Take(size_t count) {
+    T* array = reinterpret_cast<T*>(next_);
+    next_ += Bytes<T>(count);
+    return array;
+  }
+
+  // What Take advances by.
+  template <typename T>
+  static constexpr size_t Bytes(size_t count) {
+    return (count * sizeof(T) + 63) / 64 * 64;
+  }
+
+ private:
+  std::byte* next_;
+};
+
+// Successive tokens of one entry of a batch.
+struct TokenTile {
+  int32_t entry;
+  int32_t first;  // of the entry's tokens
+  int32_t count;
+  int32_t row;  // of the first one, among all tokens of the batch
+};
+
+// Lists the tokens of a batch in tiles of at most tile_tokens; returns how many there are.
+// REQUIRES: tiles holds batch.num_tokens.
+int32_t ListTiles(const Batch& batch, int32_t tile_tokens, TokenTile* tiles);
+
+// MatMul: the quantised input.
+size_t QuantizedRowsBytes(int64_t rows, int64_t cols);
+
+// RopeAndStore and Attention: see attention.cc.
+size_t AttentionBytes(const WorkersOptions& options, int32_t threads);
+
+}  // namespace hearth::ops
+
+#endif  // HEARTH_ENGINE_OPS_SCRATCH_H_

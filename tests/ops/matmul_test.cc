@@ -1,0 +1,245 @@
+#include "engine/ops/matmul.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "engine/tensor/blocks.h"
+#include "engine/tensor/float16.h"
+#include "tests/ops/inputs.h"
+
+namespace hearth::ops {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr DType kAll[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
+
+// A matrix as a file would hold it, one byte off alignment, and its elements.
+struct Source {
+  Source(std::mt19937& rng, DType dtype, int64_t rows, int64_t cols)
+      : bytes(1 + rows * RowBytes(dtype, cols)), elements(rows * cols) {
+    const DTypeTraits traits = Traits(dtype);
+    for (std::byte& byte : bytes) byte = static_cast<std::byte>(rng());
+    for (int64_t b = 0; b < rows * cols / traits.block_elements; ++b) {
+      std::byte* block = &bytes[1 + b * traits.block_bytes];
+      const float value = static_cast<float>(rng() % 2001) * 1e-3f - 1.0f;
+      const uint16_t half = dtype == DType::kBF16 ? F32ToBF16(value) : F32ToF16(value);
+      if (dtype == DType::kF32) {
+        std::memcpy(block, &value, 4);
+      } else {
+        std::memcpy(block, &half, 2);
+      }
+      for (int i = 0; i < traits.block_elements; ++i) {
+        elements[b * traits.block_elements + i] = Element(dtype, block, i);
+      }
+    }
+    tensor = {dtype, 2, {rows, cols, 1, 1}, &bytes[1], bytes.size() - 1};
+  }
+
+  static double Element(DType dtype, const std::byte* block, int i) {
+    uint16_t half;
+    std::memcpy(&half, block, 2);
+    switch (dtype) {
+      case DType::kF32: {
+        float value;
+        std::memcpy(&value, block, 4);
+        return value;
+      }
+      case DType::kF16:
+        return F16ToF32(half);
+      case DType::kBF16:
+        return BF16ToF32(half);
+      case DType::kQ8_0:
+        return F16ToF32(half) * double(static_cast<int8_t>(block[2 + i]));
+      case DType::kQ4_0: {
+        const int byte = static_cast<int>(block[2 + i % 16]);
+        return F16ToF32(half) * double((i < 16 ? byte & 15 : byte >> 4) - 8);
+      }
+    }
+    return 0;
+  }
+
+  std::vector<std::byte> bytes;
+  std::vector<double> elements;
+  Tensor tensor;
+};
+
+WorkersOptions Options() {
+  WorkersOptions options;
+  options.max_rows = 40;
+  options.max_cols = 512;
+  return options;
+}
+
+int64_t Cols(DType dtype) { return Traits(dtype).block_elements > 1 ? 512 : 172; }
+
+std::vector<float> Multiply(Workers& workers, const PackedMatrix& w, const std::vector<float>& x) {
+  const int32_t rows = static_cast<int32_t>(x.size() / w.cols());
+  std::vector<float> out(rows * w.rows());
+  MatMul(workers, w, x.data(), rows, out.data());
+  return out;
+}
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * 4) == 0;
+}
+
+TEST(MatMul, MatchesDoubleWithinWhatQuantisingAndRoundingMove) {
+  std::mt19937 rng(1);
+  auto workers = MakeWorkers(2, "", Options());
+  for (DType dtype : kAll) {
+    const int64_t cols = Cols(dtype), outputs = 333, rows = 9;
+    const Source source(rng, dtype, outputs, cols);
+    const PackedMatrix w = *PackedMatrix::Pack(*workers, {source.tensor});
+    const std::vector<float> x = RandomFloats(rng, rows * cols);
+    const std::vector<float> out = Multiply(*workers, w, x);
+    const bool quantised = Traits(dtype).block_elements > 1;
+    for (int64_t m = 0; m < rows; ++m) {
+      for (int64_t n = 0; n < outputs; ++n) {
+        double expected = 0, magnitude = 0, weights = 0;
+        for (int64_t k = 0; k < cols; ++k) {
+          const double element = source.elements[n * cols + k];
+          expected += element * x[m * cols + k];
+          magnitude += std::abs(element * x[m * cols + k]);
+          weights += std::abs(element);
+        }
+        // |x| <= 1, so half a quantising step is at most 1/254.
+        const double tolerance =
+            (quantised ? weights / 254 : 0) + (cols + 4) * 0x1p-24 * (magnitude + weights / 254);
+        ASSERT_NEAR(out[m * outputs + n], expected, tolerance) << Traits(dtype).name;
+      }
+    }
+  }
+}
+
+TEST(MatMul, SameBitsForAllThreadsSetsAndBatches) {
+  std::mt19937 rng(2);
+  for (DType dtype : kAll) {
+    const int64_t cols = Cols(dtype), outputs = 530, rows = 37;
+    const Source source(rng, dtype, outputs, cols);
+    const std::vector<float> x = RandomFloats(rng, rows * cols);
+    auto one = MakeWorkers(1, "scalar", Options());
+    const std::vector<float> expected =
+        Multiply(*one, *PackedMatrix::Pack(*one, {source.tensor}), x);
+    for (std::string_view isa : kernels::SupportedIsas()) {
+      for (int32_t threads = 1; threads <= 4; ++threads) {
+        auto workers = MakeWorkers(threads, isa, Options());
+        const PackedMatrix w = *PackedMatrix::Pack(*workers, {source.tensor});
+        ASSERT_TRUE(SameBits(Multiply(*workers, w, x), expected)) << isa << " " << threads;
+        for (int64_t m : {0, 5, 36}) {  // a row alone
+          const std::vector<float> row(&x[m * cols], &x[m * cols] + cols);
+          const std::vector<float> alone(&expected[m * outputs], &expected[m * outputs] + outputs);
+          ASSERT_TRUE(SameBits(Multiply(*workers, w, row), alone)) << isa << " " << threads;
+        }
+      }
+    }
+  }
+}
+
+TEST(PackedMatrix, StacksParts) {
+  std::mt19937 rng(3);
+  auto workers = MakeWorkers(2, "", Options());
+  for (DType dtype : kAll) {
+    const int64_t cols = Cols(dtype);
+    const Source a(rng, dtype, 5, cols), b(rng, dtype, 18, cols), c(rng, dtype, 32, cols);
+    const PackedMatrix all = *PackedMatrix::Pack(*workers, {a.tensor, b.tensor, c.tensor});
+    EXPECT_EQ(all.rows(), 55);
+    EXPECT_EQ(all.cols(), cols);
+    EXPECT_EQ(all.bytes(), PackedMatrix::PackedBytes(dtype, 55, cols));
+    const std::vector<float> x = RandomFloats(rng, cols);
+    std::vector<float> separate;
+    for (const Source* part : {&a, &b, &c}) {
+      const auto y = Multiply(*workers, *PackedMatrix::Pack(*workers, {part->tensor}), x);
+      separate.insert(separate.end(), y.begin(), y.end());
+    }
+    EXPECT_TRUE(SameBits(Multiply(*workers, all, x), separate)) << Traits(dtype).name;
+  }
+}
+
+TEST(PackedMatrix, ModelM15_NamesPartAndRowOfAScaleNotFinite) {
+  std::mt19937 rng(4);
+  auto workers = MakeWorkers(3, "", Options());
+  for (DType dtype : kAll) {
+    Source a(rng, dtype, 70, Cols(dtype)), b(rng, dtype, 500, Cols(dtype));
+    for (int64_t row : {499, 331, 3}) {  // the first is named
+      const float infinity = std::numeric_limits<float>::infinity();
+      const uint16_t half = dtype == DType::kBF16 ? F32ToBF16(infinity) : F32ToF16(infinity);
+      std::byte* at = &b.bytes[1 + row * RowBytes(dtype, Cols(dtype))];
+      std::memcpy(at, dtype == DType::kF32 ? static_cast<const void*>(&infinity) : &half,
+                  dtype == DType::kF32 ? 4 : 2);
+      const absl::Status status = PackedMatrix::Pack(*workers, {a.tensor, b.tensor}).status();
+      EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+      EXPECT_THAT(std::string(status.message()), HasSubstr("part 1, row " + std::to_string(row)));
+    }
+  }
+}
+
+TEST(PackedMatrix, RefusesPartsThatDoNotFitTogether) {
+  std::mt19937 rng(5);
+  auto workers = MakeWorkers(1, "", Options());
+  const Source a(rng, DType::kQ4_0, 16, 64), narrow(rng, DType::kQ4_0, 16, 32),
+      other(rng, DType::kQ8_0, 16, 64);
+  Tensor truncated = a.tensor;
+  truncated.bytes -= 1;
+  Tensor odd = a.tensor;
+  odd.dims[1] = 48;
+  Tensor vector = a.tensor;
+  vector.rank = 1;
+  Tensor vast = a.tensor;
+  vast.dims[0] = int64_t{1} << 60;
+  const std::vector<std::vector<Tensor>> bad = {
+      {},    {a.tensor, narrow.tensor}, {a.tensor, other.tensor}, {truncated}, {odd}, {vector},
+      {vast}};
+  for (const std::vector<Tensor>& parts : bad) {
+    EXPECT_EQ(PackedMatrix::Pack(*workers, parts).status().code(),
+              absl::StatusCode::kInvalidArgument);
+  }
+}
+
+TEST(EmbedRows, GivesRowsOfTheTable) {
+  std::mt19937 rng(6);
+  auto workers = MakeWorkers(2, "", Options());
+  for (DType dtype : kAll) {
+    const int64_t cols = Cols(dtype);
+    const Source source(rng, dtype, 100, cols);
+    const PackedMatrix table = *PackedMatrix::Pack(*workers, {source.tensor});
+    const std::vector<TokenId> ids = {99, 0, 17, 17, 16, 15};
+    std::vector<float> out(ids.size() * cols);
+    EmbedRows(*workers, table, ids, out.data());
+    for (size_t i = 0; i < ids.size(); ++i) {
+      for (int64_t k = 0; k < cols; ++k) {
+        ASSERT_EQ(out[i * cols + k], static_cast<float>(source.elements[ids[i] * cols + k]));
+      }
+    }
+  }
+}
+
+TEST(ToF32, WidensPlainVectors) {
+  std::mt19937 rng(7);
+  for (DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+    Source source(rng, dtype, 1, 21);
+    source.tensor.rank = 1;
+    source.tensor.dims = {21, 1, 1, 1};
+    const absl::StatusOr<std::vector<float>> values = ToF32(source.tensor);
+    ASSERT_TRUE(values.ok()) << values.status();
+    for (int i = 0; i < 21; ++i) EXPECT_EQ((*values)[i], source.elements[i]);
+    source.bytes[1 + 20 * Traits(dtype).block_bytes + Traits(dtype).block_bytes - 1] =
+        std::byte{0x7f};
+    source.bytes[1 + 20 * Traits(dtype).block_bytes + Traits(dtype).block_bytes - 2] =
+        std::byte{0xff};
+    EXPECT_EQ(ToF32(source.tensor).status().code(), absl::StatusCode::kDataLoss);
+    source.tensor.bytes -= 1;
+    EXPECT_EQ(ToF32(source.tensor).status().code(), absl::StatusCode::kInvalidArgument);
+  }
+  Source quantised(rng, DType::kQ8_0, 1, 32);
+  quantised.tensor.rank = 1;
+  quantised.tensor.dims = {32, 1, 1, 1};
+  EXPECT_EQ(ToF32(quantised.tensor).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace hearth::ops
