@@ -1,0 +1,63 @@
+// How long a step takes: a + b * tokens + c * attended positions, none of them negative, fitted
+// online to the steps that ran. It answers how many tokens a step may have to keep a target.
+//
+// Observations are kept apart by size (powers of two) and forgotten exponentially within a size,
+// so that a thousand decode steps do not wash out what is known about large steps. A single step
+// moves its size by a bounded factor, so that one page fault does not spoil the fit.
+#ifndef HEARTH_ENGINE_SCHEDULER_COST_MODEL_H_
+#define HEARTH_ENGINE_SCHEDULER_COST_MODEL_H_
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+
+#include "engine/batch.h"
+#include "engine/scheduler/scheduler.h"
+
+namespace hearth {
+
+class CostModel {
+ public:
+  explicit CostModel(int32_t max_batch_tokens) : max_batch_tokens_(max_batch_tokens) {}
+
+  // Reads the sizes of `batch` only. Empty batches and durations <= 0 say nothing and are ignored.
+  void Observe(const Batch& batch, std::chrono::nanoseconds duration);
+
+  // The most a step may compute. Without decoding streams, a full batch. Otherwise what is
+  // expected to stay within `target`, the tightest inter-token time that a running stream was
+  // promised, but at least a block: below it a step is spent reading weights, not on tokens.
+  Budget BudgetFor(bool decoding_streams, std::chrono::nanoseconds target) const;
+
+  // Expected duration of a step whose tokens attend to so many positions in all.
+  std::chrono::nanoseconds Predict(int32_t tokens, int64_t attended) const;
+
+ private:
+  // What a step's duration depends on: tokens, 1, attended positions; in that order a tie between
+  // explanations goes to the cost per token, which is the careful one.
+  static constexpr int kTerms = 3;
+  using Terms = std::array<double, kTerms>;
+
+  // Decayed sums over the steps of one size.
+  struct Moments {
+    double weight = 0;  // number of steps
+    double mean = 0;    // of their durations, in milliseconds
+    double yy = 0;
+    Terms xy{};
+    std::array<Terms, kTerms> xx{};
+  };
+
+  static void Add(const Terms& x, double milliseconds, Moments* moments);
+  static bool Solve(const Moments& moments, unsigned subset, Terms* solution);
+  static double Loss(const Moments& moments, const Terms& solution);
+  void Fit();
+
+  const int32_t max_batch_tokens_;
+  std::array<Moments, 32> sizes_{};  // by the bit width of the number of tokens, less one
+  Terms cost_{};                     // milliseconds per unit of each term
+  double depth_ = 0;                 // attended positions per token in the latest step
+  bool fitted_ = false;
+};
+
+}  // namespace hearth
+
+#endif  // HEARTH_ENGINE_SCHEDULER_COST_MODEL_H_

@@ -1,0 +1,122 @@
+// Decides what each engine step computes. Pure: no clock, no threads, no tensors, no randomness;
+// time passes in as an argument, so a simulation can replay any run.
+//
+// There is no prefill phase and no decode phase: every step lets the computed tokens of a
+// sequence catch up with the tokens it has. The one rule covers chunked prefill, prefix hits
+// and preemption.
+#ifndef HEARTH_ENGINE_SCHEDULER_SCHEDULER_H_
+#define HEARTH_ENGINE_SCHEDULER_SCHEDULER_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/batch.h"
+#include "engine/cache/prefix_index.h"
+#include "engine/request.h"
+
+namespace hearth {
+
+struct SchedulerOptions {
+  int32_t num_blocks = 0;          // of the KV store
+  int32_t max_running = 16;        // sequences with blocks; at most max_batch_tokens
+  int32_t max_queued = 64;         // beyond it Add is refused with ResourceExhausted
+  int32_t max_batch_tokens = 512;  // no Batch is larger
+  bool prefix_cache = true;
+  KeyFunction prefix_key = &ChainKey;        // tests weaken it
+  std::chrono::milliseconds ageing{10'000};  // waiting so long raises the priority by one; 0: off
+};
+
+// How much one step may compute. Every decoding sequence gets its token first, whatever the
+// budget; what is left, and at least one token, goes to prompts, in chunks of at most max_chunk.
+struct Budget {
+  int32_t max_tokens;
+  int32_t max_chunk;
+};
+
+// What the sampler drew for one batch entry with logit_rows > 0.
+using Drawn = absl::StatusOr<Token>;
+
+struct Emission {
+  RequestId request;
+  Event event;
+};
+
+struct SchedulerStats {
+  int32_t queued = 0;
+  int32_t running = 0;
+  int32_t blocks_total = 0;
+  int32_t blocks_used = 0;    // referenced by a running sequence
+  int32_t blocks_cached = 0;  // free to take, holding a reusable prefix
+  uint64_t preemptions = 0;
+  uint64_t cancellations = 0;
+  uint64_t prompt_tokens_computed = 0;
+  uint64_t prompt_tokens_cached = 0;
+  uint64_t tokens_recomputed = 0;  // computed again after a preemption
+  uint64_t tokens_generated = 0;
+};
+
+// Order. The queue goes by class (the priority, raised by ageing), preempted sequences first,
+// then the client that was served least, then arrival. What is first in the queue and does not
+// fit is waited for: nothing smaller overtakes it. Running sequences rank by class, then arrival:
+// the best gets blocks and budget first, the worst is preempted. A request that fits the pool
+// alone always ends: the best running sequence is never preempted for another, and only finitely
+// many arrive before a request that ages.
+//
+// Prefixes: while a running sequence is computing a full block that a queued request also starts
+// with, that request waits for the block and takes it from the cache.
+//
+// Expiry is an error, never a short answer: Finish(kError) with Unavailable for queue_deadline (the
+// request was never started; a retry is safe) and DeadlineExceeded for deadline.
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerOptions& options);
+  ~Scheduler();
+
+  // Takes a request into the queue. ResourceExhausted when the queue is full; InvalidArgument
+  // when it could never fit the pool even alone. REQUIRES: `id` is new and not 0.
+  absl::Status Add(RequestId id, Request request, Clock::time_point now);
+
+  // Ends a queued or running request at once; its blocks are free before the next Schedule.
+  // Emits Finish(kCancelled, `why`). Unknown or ended ids are ignored. REQUIRES: `why` is not OK.
+  void Cancel(RequestId id, absl::Status why);
+
+  // Expires deadlines, preempts, admits, and picks this step's work. The spans in the Batch hold
+  // until the next call of a non-const member. REQUIRES: time does not run backwards.
+  Batch Schedule(const Budget& budget, Clock::time_point now);
+
+  // Takes the outcome of a Batch: `drawn` has one element per entry with logit_rows > 0, in
+  // entry order. An error ends its request with Finish(kError). Requests cancelled since Schedule
+  // are skipped. REQUIRES: `batch` is the latest one; it is applied once.
+  void Apply(const Batch& batch, absl::Span<const Drawn> drawn, Clock::time_point now);
+
+  // Events since the last call, in the order they happened.
+  std::vector<Emission> TakeEvents();
+
+  // The request as it was added; valid until it ends. REQUIRES: it has not ended.
+  const Request& request(RequestId id) const;
+
+  // The earliest deadline of any live request, for an idle engine's sleep.
+  std::optional<Clock::time_point> NextDeadline() const;
+  bool idle() const;      // nothing queued, nothing running
+  bool decoding() const;  // some running sequence has begun its output
+  SchedulerStats stats() const;
+
+  // Forgets every cached prefix no running sequence uses.
+  void FlushPrefixCache();
+
+  // For tests: verifies every invariant, aborts with a message if one is broken.
+  void CheckInvariants() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hearth
+
+#endif  // HEARTH_ENGINE_SCHEDULER_SCHEDULER_H_
