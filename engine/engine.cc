@@ -1,0 +1,368 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/cache/kv_store.h"
+#include "engine/check.h"
+#include "engine/formats/checkpoint.h"
+#include "engine/memory_plan.h"
+#include "engine/models/model.h"
+#include "engine/ops/workers.h"
+#include "engine/sampling/sampler.h"
+#include "engine/scheduler/cost_model.h"
+#include "engine/scheduler/scheduler.h"
+#include "engine/status_macros.h"
+
+namespace hearth {
+namespace {
+
+// SplitMix64's finaliser (Steele, Lea, Flood 2014): spreads every input bit over the output.
+uint64_t Mix(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+// Blocks are shared only between requests for which their contents are the same bits.
+uint64_t PrefixSeed(const ModelInfo& info, KvType kv, RopeRegime regime, uint64_t salt) {
+  uint64_t seed = Mix(info.fingerprint);
+  seed = Mix(seed ^ static_cast<uint64_t>(kv));
+  seed = Mix(seed ^ (static_cast<uint64_t>(regime) << 8));
+  return Mix(seed ^ salt);
+}
+
+ModelInfo Describe(const Checkpoint& checkpoint, const Sizes& sizes, const EngineOptions& options,
+                   const ops::Workers& workers) {
+  ModelInfo info;
+  info.name = checkpoint.name;
+  info.architecture = checkpoint.architecture;
+  for (const auto& [name, tensor] : checkpoint.tensors) {
+    int64_t elements = 1;
+    for (int32_t i = 0; i < tensor.rank; ++i) elements *= tensor.dims[i];
+    info.parameters += elements;
+  }
+  info.weight_type = Traits(checkpoint.MainType()).name;
+  info.vocab_size = checkpoint.hparams.vocab;
+  info.model_context = checkpoint.hparams.context;
+  info.max_context = sizes.limits.max_context;
+  info.default_max_tokens = options.default_max_tokens > 0 ? options.default_max_tokens : 1024;
+  info.kv_type = Name(sizes.kv_type);
+  info.isa = workers.isa();
+  info.threads = workers.threads();
+  info.max_running = options.max_running;
+  info.max_queued = options.max_queued;
+  info.fingerprint = checkpoint.fingerprint;
+  info.memory = sizes.memory;
+  return info;
+}
+
+absl::Status CheckOptions(const EngineOptions& options) {
+  if (options.max_running < 1 || options.max_batch_tokens < options.max_running) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_batch_tokens ", options.max_batch_tokens, " and max_running ",
+                     options.max_running, ": a step must hold one token of every running request"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+// Everything behind the façade. The inbox is the one border between callers and the engine
+// thread; all else belongs to the engine thread, or never changes after Load.
+struct Engine::State {
+  struct Submission {
+    RequestId id;
+    Request request;
+    std::shared_ptr<EventSink> sink;
+  };
+  struct Live {
+    std::shared_ptr<EventSink> sink;
+    std::unique_ptr<Sampler> sampler;
+  };
+
+  State(ModelInfo model_info, const EngineOptions& engine_options, const SchedulerOptions& s)
+      : info(std::move(model_info)),
+        options(engine_options),
+        scheduler(s),
+        cost(engine_options.max_batch_tokens) {}
+
+  void Run();
+  bool TakeInbox();
+  void Step();
+  std::vector<Drawn> Draw(const Batch& batch, float* logits);
+  Drawn DrawOne(const BatchEntry& entry, absl::Span<float> logits);
+  void Deliver();
+  void Publish();
+
+  const ModelInfo info;
+  const EngineOptions options;
+  KvType kv_type = KvType::kInt8;
+  int32_t original_context = 0;  // 0: one RoPE regime
+  std::unique_ptr<Tokenizer> tokenizer;
+  LogitObserver observer;
+
+  // Engine thread.
+  std::unique_ptr<ops::Workers> workers;
+  std::unique_ptr<Model> model;
+  std::optional<KvStore> kv;
+  Scheduler scheduler;
+  CostModel cost;
+  absl::flat_hash_map<RequestId, Live> live;
+
+  absl::Mutex mutex;
+  std::vector<Submission> submissions ABSL_GUARDED_BY(mutex);
+  std::vector<RequestId> cancels ABSL_GUARDED_BY(mutex);
+  bool flush ABSL_GUARDED_BY(mutex) = false;
+  bool poked ABSL_GUARDED_BY(mutex) = false;
+  bool stopping ABSL_GUARDED_BY(mutex) = false;
+  RequestId next_id ABSL_GUARDED_BY(mutex) = 1;
+  EngineStats stats ABSL_GUARDED_BY(mutex);
+  uint64_t rounds ABSL_GUARDED_BY(mutex) = 0;
+
+  std::thread thread;
+};
+
+void Engine::State::Run() {
+  while (TakeInbox()) {
+    Step();
+    Deliver();
+    Publish();
+  }
+  Deliver();
+}
+
+// Sleeps while there is nothing to do. False when the engine stops.
+bool Engine::State::TakeInbox() {
+  std::vector<Submission> added;
+  std::vector<RequestId> cancelled;
+  bool flush_now = false, stop = false;
+  {
+    absl::MutexLock lock(&mutex);
+    const auto work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+      return stopping || poked || flush || !submissions.empty() || !cancels.empty();
+    };
+    if (scheduler.idle()) mutex.Await(absl::Condition(&work));
+    added.swap(submissions);
+    cancelled.swap(cancels);
+    flush_now = std::exchange(flush, false);
+    poked = false;
+    stop = stopping;
+  }
+  const Clock::time_point now = Clock::now();
+  for (Submission& submission : added) {
+    const RequestId id = submission.id;
+    live[id].sink = std::move(submission.sink);
+    if (absl::Status status = scheduler.Add(id, std::move(submission.request), now); !status.ok()) {
+      live[id].sink->OnEvent(Finish{FinishReason::kError, status});
+      live.erase(id);
+      continue;
+    }
+    live[id].sampler = std::make_unique<Sampler>(scheduler.request(id), info.vocab_size);
+  }
+  for (RequestId id : cancelled) scheduler.Cancel(id, absl::CancelledError("cancelled"));
+  if (flush_now) scheduler.FlushPrefixCache();
+  if (stop) {
+    for (const auto& [id, unused] : live) {
+      scheduler.Cancel(id, absl::UnavailableError("the daemon is stopping"));
+    }
+  }
+  return !stop;
+}
+
+void Engine::State::Step() {
+  const Clock::time_point begin = Clock::now();
+  Budget budget = cost.BudgetFor(scheduler.decoding(), options.inter_token_target);
+  if (options.max_chunk > 0) budget.max_chunk = std::min(budget.max_chunk, options.max_chunk);
+  const Batch batch = scheduler.Schedule(budget, begin);
+  if (batch.empty()) return;
+  float* logits = model->Forward(batch, *kv);
+  const std::vector<Drawn> drawn = Draw(batch, logits);
+  const Clock::time_point end = Clock::now();
+  scheduler.Apply(batch, drawn, end);
+  cost.Observe(batch, end - begin);
+}
+
+std::vector<Drawn> Engine::State::Draw(const Batch& batch, float* logits) {
+  std::vector<const BatchEntry*> rows;
+  for (const BatchEntry& entry : batch.entries) {
+    HEARTH_CHECK(entry.logit_rows <= 1);
+    if (entry.logit_rows == 1) rows.push_back(&entry);
+  }
+  std::vector<Drawn> drawn(rows.size());
+  workers->ParallelFor(static_cast<int32_t>(rows.size()), [&](int32_t i) {
+    float* row = logits + static_cast<size_t>(i) * info.vocab_size;
+    drawn[i] = DrawOne(*rows[i], absl::MakeSpan(row, info.vocab_size));
+  });
+  return drawn;
+}
+
+Drawn Engine::State::DrawOne(const BatchEntry& entry, absl::Span<float> logits) {
+  const int64_t position = entry.start + static_cast<int64_t>(entry.tokens.size());
+  if (observer) observer(entry.request, position, logits);
+  Sampler& sampler = *live.find(entry.request)->second.sampler;
+  const auto prompt_tokens = static_cast<int64_t>(scheduler.request(entry.request).prompt.size());
+  Drawn token = sampler.Draw(logits, position, static_cast<int32_t>(position - prompt_tokens));
+  if (token.ok()) sampler.Accept(token->id);
+  return token;
+}
+
+void Engine::State::Deliver() {
+  for (const Emission& emission : scheduler.TakeEvents()) {
+    const auto it = live.find(emission.request);
+    HEARTH_CHECK(it != live.end());
+    it->second.sink->OnEvent(emission.event);
+    if (std::holds_alternative<Finish>(emission.event)) live.erase(it);
+  }
+}
+
+void Engine::State::Publish() {
+  const SchedulerStats s = scheduler.stats();
+  absl::MutexLock lock(&mutex);
+  ++rounds;
+  stats = {s.queued,
+           s.running,
+           s.blocks_total,
+           s.blocks_used,
+           s.blocks_cached,
+           s.preemptions,
+           s.cancellations,
+           s.prompt_tokens_computed,
+           s.prompt_tokens_cached,
+           s.tokens_generated,
+           rounds};
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& options,
+                                                     const LoadProgress& progress) {
+  HEARTH_RETURN_IF_ERROR(CheckOptions(options));
+  HEARTH_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.model_path));
+  HEARTH_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer,
+                          Tokenizer::Create(std::move(checkpoint.vocabulary)));
+  HEARTH_ASSIGN_OR_RETURN(const Sizes sizes, PlanMemory(checkpoint, options));
+  HEARTH_ASSIGN_OR_RETURN(std::unique_ptr<ops::Workers> workers,
+                          ops::Workers::Create(sizes.workers));
+
+  SchedulerOptions scheduler_options;
+  scheduler_options.num_blocks = sizes.kv_blocks;
+  scheduler_options.max_running = options.max_running;
+  // Requests reach the queue before the step that admits them.
+  scheduler_options.max_queued = options.max_queued + options.max_running;
+  scheduler_options.max_batch_tokens = options.max_batch_tokens;
+  scheduler_options.prefix_cache = options.prefix_cache;
+  auto state = std::make_unique<State>(Describe(checkpoint, sizes, options, *workers), options,
+                                       scheduler_options);
+  state->kv_type = sizes.kv_type;
+  state->original_context = checkpoint.hparams.original_context;
+  state->tokenizer = std::move(tokenizer);
+  state->workers = std::move(workers);
+  HEARTH_ASSIGN_OR_RETURN(KvStore kv,
+                          KvStore::Create(sizes.kv_layers, sizes.kv_type, sizes.kv_blocks));
+  state->kv.emplace(std::move(kv));
+  const auto report = [&](uint64_t bytes) {
+    if (progress)
+      progress(static_cast<int>(100 * bytes / std::max<uint64_t>(1, sizes.memory.weights)));
+  };
+  HEARTH_ASSIGN_OR_RETURN(state->model,
+                          LoadModel(checkpoint, sizes.limits, *state->workers, report));
+  state->Publish();
+  state->thread = std::thread([s = state.get()] { s->Run(); });
+  return std::unique_ptr<Engine>(new Engine(std::move(state)));
+}
+
+Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Engine::~Engine() {
+  {
+    absl::MutexLock lock(&state_->mutex);
+    state_->stopping = true;
+  }
+  state_->thread.join();
+}
+
+absl::StatusOr<RequestId> Engine::Submit(Request request, std::shared_ptr<EventSink> sink) {
+  const ModelInfo& info = state_->info;
+  if (request.prompt.empty() || request.max_tokens < 1) {
+    return absl::InvalidArgumentError("a request needs a prompt and max_tokens of at least 1");
+  }
+  for (TokenId id : request.prompt) {
+    if (id < 0 || id >= info.vocab_size) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("token id ", id, " is outside the vocabulary of ", info.vocab_size));
+    }
+  }
+  const int64_t length = static_cast<int64_t>(request.prompt.size()) + request.max_tokens;
+  if (length > info.max_context) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "prompt and max_tokens make ", length, " tokens, the context holds ", info.max_context));
+  }
+  request.regime = state_->original_context > 0 && length > state_->original_context
+                       ? RopeRegime::kLong
+                       : RopeRegime::kShort;
+  request.prefix_seed = PrefixSeed(info, state_->kv_type, request.regime, request.cache_salt);
+
+  absl::MutexLock lock(&state_->mutex);
+  if (state_->stopping) return absl::UnavailableError("the engine is stopping");
+  const size_t waiting = state_->submissions.size() + state_->stats.queued + state_->stats.running;
+  if (waiting >= static_cast<size_t>(info.max_queued) + info.max_running) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the queue is full: ", info.max_queued, " requests are waiting"));
+  }
+  const RequestId id = state_->next_id++;
+  state_->submissions.push_back({id, std::move(request), std::move(sink)});
+  return id;
+}
+
+void Engine::Cancel(RequestId id) {
+  absl::MutexLock lock(&state_->mutex);
+  state_->cancels.push_back(id);
+}
+
+void Engine::set_logit_observer(LogitObserver observer) { state_->observer = std::move(observer); }
+const Tokenizer& Engine::tokenizer() const { return *state_->tokenizer; }
+const ModelInfo& Engine::info() const { return state_->info; }
+
+EngineStats Engine::stats() const {
+  absl::MutexLock lock(&state_->mutex);
+  return state_->stats;
+}
+
+uint64_t Engine::Heartbeat() {
+  absl::MutexLock lock(&state_->mutex);
+  state_->poked = true;
+  return state_->rounds;
+}
+
+void Engine::FlushPrefixCache() {
+  absl::MutexLock lock(&state_->mutex);
+  state_->flush = true;
+}
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path) {
+  HEARTH_ASSIGN_OR_RETURN(Vocabulary vocabulary, OpenVocabulary(path));
+  return Tokenizer::Create(std::move(vocabulary));
+}
+
+absl::StatusOr<ModelListing> InspectModel(const std::string& path) {
+  HEARTH_ASSIGN_OR_RETURN(FileListing file, ListFile(path));
+  ModelListing listing;
+  listing.format = std::move(file.format);
+  for (FileListing::Entry& e : file.metadata) {
+    listing.metadata.push_back({std::move(e.key), std::move(e.type), std::move(e.value)});
+  }
+  for (FileListing::TensorEntry& t : file.tensors) {
+    listing.tensors.push_back(
+        {std::move(t.name), std::move(t.type), std::move(t.dims), t.offset, t.bytes});
+  }
+  return listing;
+}
+
+}  // namespace hearth

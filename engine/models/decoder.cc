@@ -1,0 +1,223 @@
+#include "engine/models/decoder.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/check.h"
+#include "engine/ops/elementwise.h"
+#include "engine/status_macros.h"
+
+namespace hearth {
+namespace {
+
+// Runs of parts that share a dtype, which pack into one matrix each.
+std::vector<absl::Span<const Tensor>> RunsOfOneType(absl::Span<const Tensor> parts) {
+  std::vector<absl::Span<const Tensor>> runs;
+  for (size_t begin = 0, end = 0; begin < parts.size(); begin = end) {
+    while (end < parts.size() && parts[end].dtype == parts[begin].dtype) ++end;
+    runs.push_back(parts.subspan(begin, end - begin));
+  }
+  return runs;
+}
+
+uint64_t PackedBytes(absl::Span<const Tensor> parts) {
+  uint64_t bytes = 0;
+  for (absl::Span<const Tensor> run : RunsOfOneType(parts)) {
+    int64_t rows = 0;
+    for (const Tensor& part : run) rows += part.rows();
+    bytes += ops::PackedMatrix::PackedBytes(run[0].dtype, rows, run[0].cols());
+  }
+  return bytes;
+}
+
+uint64_t PackedBytes(const Tensor& tensor) { return PackedBytes(absl::MakeConstSpan(&tensor, 1)); }
+
+uint64_t WeightBytes(const DecoderDescription& d) {
+  const uint64_t norm = sizeof(float) * static_cast<uint64_t>(d.embedding);
+  uint64_t bytes = PackedBytes(d.token_embedding) + norm;
+  if (d.head) bytes += PackedBytes(*d.head);
+  for (const LayerTensors& layer : d.layers) {
+    bytes += 2 * norm + PackedBytes(layer.qkv) + PackedBytes(layer.attn_output) +
+             PackedBytes(layer.gate_up) + PackedBytes(layer.ffn_down);
+  }
+  return bytes;
+}
+
+// Floats of each activation buffer, in the order Decoder declares them.
+std::array<size_t, 7> BufferFloats(const DecoderDescription& d, const ModelLimits& limits) {
+  const size_t tokens = limits.max_batch_tokens;
+  return {tokens * d.embedding,
+          tokens * d.embedding,
+          tokens * d.attention.qkv_width(),
+          tokens * d.attention.heads * d.attention.head_dim,
+          tokens * 2 * d.feed_forward,
+          tokens * d.feed_forward,
+          static_cast<size_t>(limits.max_logit_rows) * d.vocab};
+}
+
+// Buffers start on cache lines.
+size_t PaddedBytes(size_t floats) { return (floats * sizeof(float) + 63) / 64 * 64; }
+
+}  // namespace
+
+ModelPlan Decoder::Plan(const DecoderDescription& d, const ModelLimits& limits) {
+  ModelPlan plan;
+  plan.weight_bytes = WeightBytes(d);
+  for (size_t floats : BufferFloats(d, limits)) plan.buffer_bytes += PaddedBytes(floats);
+  const int32_t regimes = d.rope.long_factors.empty() ? 1 : 2;
+  plan.buffer_bytes += regimes * ops::RopeTable::PlannedBytes(d.rope.dims, limits.max_context);
+  plan.kv_layers.assign(d.layers.size(), {d.attention.kv_heads, d.attention.head_dim});
+  plan.heads = d.attention.heads;
+  plan.kv_heads = d.attention.kv_heads;
+  plan.head_dim = d.attention.head_dim;
+  plan.widest_input =
+      std::max({d.embedding, d.feed_forward, d.attention.heads * d.attention.head_dim});
+  return plan;
+}
+
+// Packs projections one at a time and lets go of the file's pages behind itself.
+class Decoder::Loader {
+ public:
+  Loader(const Checkpoint& checkpoint, ops::Workers& workers,
+         const std::function<void(uint64_t)>& progress)
+      : checkpoint_(checkpoint), workers_(workers), progress_(progress) {}
+
+  absl::StatusOr<Projection> Pack(absl::Span<const Tensor> parts) {
+    Projection projection;
+    for (absl::Span<const Tensor> run : RunsOfOneType(parts)) {
+      HEARTH_ASSIGN_OR_RETURN(ops::PackedMatrix packed, ops::PackedMatrix::Pack(workers_, run));
+      for (const Tensor& tensor : run) checkpoint_.Release(tensor);
+      projection.rows += packed.rows();
+      bytes_ += packed.bytes();
+      projection.parts.push_back(std::move(packed));
+    }
+    if (progress_) progress_(bytes_);
+    return projection;
+  }
+  absl::StatusOr<Projection> Pack(const Tensor& tensor) {
+    return Pack(absl::MakeConstSpan(&tensor, 1));
+  }
+
+  absl::StatusOr<Layer> PackLayer(const LayerTensors& tensors) {
+    Layer layer;
+    HEARTH_ASSIGN_OR_RETURN(layer.attn_norm, ops::ToF32(tensors.attn_norm));
+    HEARTH_ASSIGN_OR_RETURN(layer.qkv, Pack(tensors.qkv));
+    HEARTH_ASSIGN_OR_RETURN(layer.attn_output, Pack(tensors.attn_output));
+    HEARTH_ASSIGN_OR_RETURN(layer.ffn_norm, ops::ToF32(tensors.ffn_norm));
+    HEARTH_ASSIGN_OR_RETURN(layer.gate_up, Pack(tensors.gate_up));
+    HEARTH_ASSIGN_OR_RETURN(layer.ffn_down, Pack(tensors.ffn_down));
+    return layer;
+  }
+
+ private:
+  const Checkpoint& checkpoint_;
+  ops::Workers& workers_;
+  const std::function<void(uint64_t)>& progress_;
+  uint64_t bytes_ = 0;
+};
+
+Decoder::Decoder(const DecoderDescription& d, const ModelLimits& limits, ops::Workers& workers)
+    : embedding_(d.embedding),
+      feed_forward_(d.feed_forward),
+      vocab_(d.vocab),
+      rms_epsilon_(d.rms_epsilon),
+      attention_(d.attention),
+      workers_(workers),
+      short_rope_(d.rope.dims, d.rope.theta, d.rope.short_factors, d.rope.attention_factor,
+                  limits.max_context) {
+  if (!d.rope.long_factors.empty()) {
+    long_rope_.emplace(d.rope.dims, d.rope.theta, d.rope.long_factors, d.rope.attention_factor,
+                       limits.max_context);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(
+    const Checkpoint& checkpoint, const DecoderDescription& d, const ModelLimits& limits,
+    ops::Workers& workers, const std::function<void(uint64_t)>& progress) {
+  std::unique_ptr<Decoder> decoder(new Decoder(d, limits, workers));
+  const std::array<size_t, 7> floats = BufferFloats(d, limits);
+  size_t bytes = 0;
+  for (size_t count : floats) bytes += PaddedBytes(count);
+  HEARTH_ASSIGN_OR_RETURN(decoder->buffers_, Pages::Allocate(bytes));
+  std::byte* next = decoder->buffers_.data();
+  size_t i = 0;
+  for (float** buffer : {&decoder->x_, &decoder->normed_, &decoder->qkv_, &decoder->heads_,
+                         &decoder->gate_up_, &decoder->hidden_, &decoder->logits_}) {
+    *buffer = reinterpret_cast<float*>(next);
+    next += PaddedBytes(floats[i++]);
+  }
+
+  Loader loader(checkpoint, workers, progress);
+  HEARTH_ASSIGN_OR_RETURN(decoder->token_embedding_, loader.Pack(d.token_embedding));
+  if (d.head) {
+    HEARTH_ASSIGN_OR_RETURN(decoder->head_, loader.Pack(*d.head));
+  }
+  HEARTH_ASSIGN_OR_RETURN(decoder->output_norm_, ops::ToF32(d.output_norm));
+  for (const LayerTensors& tensors : d.layers) {
+    HEARTH_ASSIGN_OR_RETURN(Layer layer, loader.PackLayer(tensors));
+    decoder->layers_.push_back(std::move(layer));
+  }
+  return decoder;
+}
+
+float* Decoder::Forward(const Batch& batch, KvStore& kv) {
+  float* row = x_;
+  for (const BatchEntry& entry : batch.entries) {
+    ops::EmbedRows(workers_, token_embedding_.parts[0], entry.tokens, row);
+    row += entry.tokens.size() * embedding_;
+  }
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    AttentionBlock(layers_[i], static_cast<int32_t>(i), batch, kv);
+    FeedForwardBlock(layers_[i], batch.num_tokens);
+  }
+  return Logits(batch);
+}
+
+void Decoder::AttentionBlock(const Layer& layer, int32_t index, const Batch& batch, KvStore& kv) {
+  const int32_t rows = batch.num_tokens;
+  const ops::RopeTable* rope[2] = {&short_rope_, long_rope_ ? &*long_rope_ : &short_rope_};
+  ops::RmsNorm(workers_, x_, rows, embedding_, layer.attn_norm.data(), rms_epsilon_, normed_);
+  Project(layer.qkv, normed_, rows, qkv_);  // [T, d] -> [T, qkv_width]
+  ops::RopeAndStore(workers_, batch, attention_, rope, index, qkv_, kv);
+  ops::Attention(workers_, batch, attention_, index, qkv_, kv, heads_);  // [T, heads * head_dim]
+  Project(layer.attn_output, heads_, rows, normed_);                     // -> [T, d]
+  ops::AddInPlace(workers_, x_, normed_, int64_t{rows} * embedding_);
+}
+
+void Decoder::FeedForwardBlock(const Layer& layer, int32_t rows) {
+  ops::RmsNorm(workers_, x_, rows, embedding_, layer.ffn_norm.data(), rms_epsilon_, normed_);
+  Project(layer.gate_up, normed_, rows, gate_up_);                // [T, d] -> [T, 2 ff]
+  ops::SwiGlu(workers_, gate_up_, rows, feed_forward_, hidden_);  // -> [T, ff]
+  Project(layer.ffn_down, hidden_, rows, normed_);                // -> [T, d]
+  ops::AddInPlace(workers_, x_, normed_, int64_t{rows} * embedding_);
+}
+
+// The head is the largest matrix of the model: it sees only the rows that are sampled.
+float* Decoder::Logits(const Batch& batch) {
+  if (batch.num_logit_rows == 0) return logits_;
+  const float* row = x_;
+  float* gathered = normed_;
+  for (const BatchEntry& entry : batch.entries) {
+    row += entry.tokens.size() * embedding_;
+    const size_t floats = static_cast<size_t>(entry.logit_rows) * embedding_;
+    if (floats == 0) continue;
+    std::memcpy(gathered, row - floats, floats * sizeof(float));
+    gathered += floats;
+  }
+  ops::RmsNorm(workers_, normed_, batch.num_logit_rows, embedding_, output_norm_.data(),
+               rms_epsilon_, normed_);
+  Project(head_ ? *head_ : token_embedding_, normed_, batch.num_logit_rows, logits_);
+  return logits_;
+}
+
+void Decoder::Project(const Projection& w, const float* x, int32_t rows, float* out) {
+  for (const ops::PackedMatrix& part : w.parts) {
+    ops::MatMul(workers_, part, x, rows, out, w.rows);
+    out += part.rows();
+  }
+}
+
+}  // namespace hearth

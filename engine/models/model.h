@@ -1,0 +1,61 @@
+// A model: tokens in, logits out. Families are rows of models.inc.
+#ifndef HEARTH_ENGINE_MODELS_MODEL_H_
+#define HEARTH_ENGINE_MODELS_MODEL_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/batch.h"
+#include "engine/cache/kv_store.h"
+#include "engine/formats/checkpoint.h"
+#include "engine/ops/workers.h"
+
+namespace hearth {
+
+struct ModelLimits {
+  int32_t max_batch_tokens;  // rows of the largest Forward
+  int32_t max_logit_rows;
+  int32_t max_context;  // positions
+};
+
+// Used by the engine thread only. Its memory is fixed at Load.
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  // Computes the batch: writes K and V of every token into `kv` and returns logits of the last
+  // logit_rows tokens of each entry, [batch.num_logit_rows, vocab], in entry order. The memory
+  // is the model's and holds until the next Forward; the caller may change it.
+  // REQUIRES: the batch is within the limits and every block of it within kv.
+  virtual float* Forward(const Batch& batch, KvStore& kv) = 0;
+};
+
+// What a model will need, known from the checkpoint's tensor table alone.
+struct ModelPlan {
+  uint64_t weight_bytes = 0;
+  uint64_t buffer_bytes = 0;  // activations, logits, position tables
+  std::vector<KvLayerShape> kv_layers;
+  // For ops::Workers, whose scratch the model's ops use.
+  int32_t widest_input = 0;
+  int32_t heads = 0;
+  int32_t kv_heads = 0;
+  int32_t head_dim = 0;
+};
+
+// Checks the checkpoint against its family: every tensor present, with the right shape. Errors:
+// DataLoss naming the tensor, or the architecture and the known ones.
+absl::StatusOr<ModelPlan> PlanModel(const Checkpoint& checkpoint, const ModelLimits& limits);
+
+// Packs the weights, releasing the file's pages as it goes. `progress` is told bytes packed of
+// the plan's weight_bytes. Errors as PlanModel, and DataLoss for NaN or infinite weights.
+// `workers` must outlive the model.
+absl::StatusOr<std::unique_ptr<Model>> LoadModel(
+    const Checkpoint& checkpoint, const ModelLimits& limits, ops::Workers& workers,
+    const std::function<void(uint64_t bytes)>& progress);
+
+}  // namespace hearth
+
+#endif  // HEARTH_ENGINE_MODELS_MODEL_H_

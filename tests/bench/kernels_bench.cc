@@ -1,0 +1,267 @@
+// Every row of the kernel table. Products walk over weights that no cache holds, each thread over
+// its own part; compare their bytes per second with Read's, which does nothing but read.
+// GOPS counts a multiplication and an addition as two.
+#include <benchmark/benchmark.h>
+
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "engine/check.h"
+#include "engine/kernels/declarations.h"
+#include "engine/kernels/packing.h"
+#include "engine/tensor/pages.h"
+
+namespace hearth::kernels {
+namespace {
+
+using benchmark::Counter;
+using benchmark::State;
+
+constexpr int64_t kCols = 3072;
+constexpr int64_t kSliceTiles = 16;  // of one call
+constexpr size_t kWeightBytes = size_t{512} << 20;
+
+// Memory that is a packed matrix of any type: bits below bit 30 only, so that nothing in it is NaN
+// or infinite.
+const std::byte* Weights() {
+  static const Pages pages = [] {
+    absl::StatusOr<Pages> memory = Pages::Allocate(kWeightBytes);
+    HEARTH_CHECK(memory.ok());
+    uint32_t x = 1;
+    for (size_t at = 0; at < kWeightBytes; at += sizeof(x)) {
+      x = x * 1664525u + 1013904223u;
+      const uint32_t word = (x >> 2) & 0x3bff3bffu;
+      std::memcpy(memory->data() + at, &word, sizeof(word));
+    }
+    return *std::move(memory);
+  }();
+  return pages.data();
+}
+
+std::vector<float> Floats(int64_t n) {
+  std::mt19937 rng(1);
+  std::vector<float> values(n);
+  for (float& value : values) value = static_cast<float>(rng() % 20001) * 1e-4f - 1.0f;
+  return values;
+}
+
+struct Quantized {
+  explicit Quantized(int64_t rows)
+      : values(rows * kCols),
+        scales(values.size() / kQuantBlock),
+        offset(values.size() / kQuantBlock),
+        view{values.data(), scales.data(), offset.data(), rows, kCols} {
+    scalar::QuantizeRows(Floats(rows * kCols).data(), view);
+  }
+  std::vector<int8_t> values;
+  std::vector<float> scales;
+  std::vector<int32_t> offset;
+  QuantizedRows view;
+};
+
+void SetRates(State& state, double bytes, double operations) {
+  const double iterations = static_cast<double>(state.iterations());
+  state.counters["GB/s"] = Counter(bytes * iterations * 1e-9, Counter::kIsRate);
+  state.counters["GOPS"] = Counter(operations * iterations * 1e-9, Counter::kIsRate);
+}
+
+void Read(State& state) {
+  const size_t part = kWeightBytes / state.threads();
+  const std::byte* begin = Weights() + part * state.thread_index();
+  constexpr size_t kStep = size_t{1} << 20;
+  size_t at = 0;
+  for (auto _ : state) {
+    uint64_t sum[16] = {};
+    for (size_t i = 0; i < kStep; i += sizeof(sum)) {
+      uint64_t words[16];
+      std::memcpy(words, begin + at + i, sizeof(words));
+      for (int j = 0; j < 16; ++j) sum[j] ^= words[j];
+    }
+    for (uint64_t& word : sum) benchmark::DoNotOptimize(word);
+    at = at + 2 * kStep > part ? 0 : at + kStep;
+  }
+  SetRates(state, kStep, 0);
+}
+BENCHMARK(Read)->Threads(1)->Threads(2)->UseRealTime();
+
+// multiply(w, out) is called for successive slices of a matrix.
+template <typename Multiply>
+void WalkWeights(State& state, DType dtype, Multiply multiply) {
+  const size_t slice_bytes = kSliceTiles * TileBytes(dtype, kCols);
+  const size_t slices = kWeightBytes / slice_bytes / state.threads();
+  const std::byte* begin = Weights() + state.thread_index() * slices * slice_bytes;
+  const int64_t rows = state.range(0);
+  std::vector<float> out(rows * kSliceTiles * kTileRows);
+  size_t slice = 0;
+  for (auto _ : state) {
+    multiply(PackedRows{begin + slice * slice_bytes, kSliceTiles * kTileRows, kCols}, out.data());
+    slice = (slice + 1) % slices;
+  }
+  SetRates(state, slice_bytes, 2.0 * out.size() * kCols);
+}
+
+void Plain(State& state, DType dtype, MatMulFloatFn* fn) {
+  const int64_t rows = state.range(0);
+  const std::vector<float> x = Floats(rows * kCols);
+  WalkWeights(state, dtype, [&](const PackedRows& w, float* out) {
+    fn(w, x.data(), rows, out, kSliceTiles * kTileRows);
+  });
+}
+
+void Blocks(State& state, DType dtype, MatMulQuantizedFn* fn) {
+  const Quantized x(state.range(0));
+  WalkWeights(state, dtype, [&](const PackedRows& w, float* out) {
+    fn(w, x.view, out, kSliceTiles * kTileRows);
+  });
+}
+
+void RunMatMulF32(State& state, MatMulFloatFn* fn) { Plain(state, DType::kF32, fn); }
+void RunMatMulF16(State& state, MatMulFloatFn* fn) { Plain(state, DType::kF16, fn); }
+void RunMatMulBF16(State& state, MatMulFloatFn* fn) { Plain(state, DType::kBF16, fn); }
+void RunMatMulQ8_0(State& state, MatMulQuantizedFn* fn) { Blocks(state, DType::kQ8_0, fn); }
+void RunMatMulQ4_0(State& state, MatMulQuantizedFn* fn) { Blocks(state, DType::kQ4_0, fn); }
+
+void RunQuantizeRows(State& state, QuantizeRowsFn* fn) {
+  Quantized x(1);
+  const std::vector<float> values = Floats(kCols);
+  for (auto _ : state) fn(values.data(), x.view);
+  SetRates(state, kCols * 4, 0);
+}
+
+void RunRmsNorm(State& state, RmsNormFn* fn) {
+  const std::vector<float> x = Floats(kCols);
+  std::vector<float> out(kCols);
+  for (auto _ : state) fn(x.data(), kCols, x.data(), 1e-5f, out.data());
+  SetRates(state, kCols * 4, 0);
+}
+
+void RunAdd(State& state, AddFn* fn) {
+  std::vector<float> x(kCols, 0.0f);
+  const std::vector<float> y = Floats(kCols);
+  for (auto _ : state) fn(x.data(), y.data(), kCols);
+  SetRates(state, kCols * 4, 0);
+}
+
+void RunSwiGlu(State& state, SwiGluFn* fn) {
+  const std::vector<float> x = Floats(kCols);
+  std::vector<float> out(kCols);
+  for (auto _ : state) fn(x.data(), x.data(), kCols, out.data());
+  SetRates(state, kCols * 4, 0);
+}
+
+void RunRope(State& state, RopeFn* fn) {
+  constexpr int64_t kPairs = 48;
+  std::vector<float> x = Floats(32 * 128);
+  const std::vector<float> cosine(kPairs, 0.6f);
+  const std::vector<float> sine(kPairs, 0.8f);
+  for (auto _ : state) fn(x.data(), 32, 128, kPairs, cosine.data(), sine.data());
+  SetRates(state, x.size() * 4, 0);
+}
+void RunRopeHalves(State& state, RopeFn* fn) { RunRope(state, fn); }
+void RunRopeAdjacent(State& state, RopeFn* fn) { RunRope(state, fn); }
+
+// A block of 32 cached tokens of one head of 128; range(0) is the number of queries.
+constexpr int64_t kDim = 128;
+constexpr int64_t kTokens = 32;
+const std::vector<int8_t> kInt8(kTokens* kDim, 55);
+const std::vector<uint16_t> kF16(kTokens* kDim, 0x2c55);
+
+void RunQuantizeKv(State& state, QuantizeKvFn* fn) {
+  const std::vector<float> x = Floats(kDim);
+  std::vector<int8_t> out(kDim);
+  uint16_t scale;
+  for (auto _ : state) {
+    fn(x.data(), kDim, out.data(), &scale);
+    benchmark::DoNotOptimize(scale);
+  }
+  SetRates(state, kDim * 4, 0);
+}
+
+void RunNarrowKv(State& state, NarrowKvFn* fn) {
+  const std::vector<float> x = Floats(kDim);
+  std::vector<uint16_t> out(kDim);
+  for (auto _ : state) fn(x.data(), kDim, out.data());
+  SetRates(state, kDim * 4, 0);
+}
+
+template <typename Call>
+void WalkBlock(State& state, int64_t element_bytes, Call call) {
+  const int64_t rows = state.range(0);
+  const std::vector<float> q = Floats(rows * kDim);
+  std::vector<float> out(rows * kDim);
+  for (auto _ : state) call(q.data(), rows, out.data());
+  SetRates(state, kTokens * kDim * element_bytes, 2.0 * rows * kTokens * kDim);
+}
+void RunQkInt8(State& state, QkInt8Fn* fn) {
+  WalkBlock(state, 1, [&](const float* q, int64_t rows, float* out) {
+    fn(q, rows, kInt8.data(), kF16.data(), kTokens, kDim, out, kTokens);
+  });
+}
+void RunQkF16(State& state, QkF16Fn* fn) {
+  WalkBlock(state, 2, [&](const float* q, int64_t rows, float* out) {
+    fn(q, rows, kF16.data(), kTokens, kDim, out, kTokens);
+  });
+}
+void RunPvInt8(State& state, PvInt8Fn* fn) {
+  WalkBlock(state, 1, [&](const float* p, int64_t rows, float* out) {
+    fn(p, kTokens, rows, kInt8.data(), kF16.data(), kTokens, kDim, out);
+  });
+}
+void RunPvF16(State& state, PvF16Fn* fn) {
+  WalkBlock(state, 2, [&](const float* p, int64_t rows, float* out) {
+    fn(p, kTokens, rows, kF16.data(), kTokens, kDim, out);
+  });
+}
+
+void RunSoftmax(State& state, SoftmaxFn* fn) {
+  const std::vector<float> scores = Floats(kChunkTokens);
+  std::vector<float> p(kChunkTokens);
+  float max, sum;
+  for (auto _ : state) {
+    std::memcpy(p.data(), scores.data(), kChunkTokens * 4);
+    fn(p.data(), kChunkTokens, &max, &sum);
+    benchmark::DoNotOptimize(sum);
+  }
+  SetRates(state, kChunkTokens * 4, 0);
+}
+
+void RunFold(State& state, FoldFn* fn) {
+  std::vector<float> total(kDim + 2, 1.0f);
+  std::vector<float> chunk(kDim + 2, 1.0f);
+  chunk[0] = -1000.0f;  // adds nothing, so that nothing grows
+  for (auto _ : state) {
+    fn({&total[0], &total[1], &total[2]}, {&chunk[0], &chunk[1], &chunk[2]}, kDim);
+  }
+  SetRates(state, kDim * 4, 0);
+}
+
+template <typename Run>
+void Register(const std::string& op, const std::string& isa, Run run) {
+  benchmark::internal::Benchmark* row = benchmark::RegisterBenchmark((op + "/" + isa).c_str(), run);
+  if (op.rfind("MatMul", 0) == 0) {
+    if (isa != "scalar") row->Arg(8)->Arg(512);
+    row->Arg(1)->Threads(1)->Threads(2)->UseRealTime();
+  } else if (op.rfind("Qk", 0) == 0 || op.rfind("Pv", 0) == 0) {
+    row->Arg(3)->Arg(32);
+  }
+}
+
+void RegisterTable() {
+  for (std::string_view name : SupportedIsas()) {
+#define KERNEL(op, isa) \
+  if (name == #isa) Register(#op, #isa, [](State& state) { Run##op(state, isa::op); });
+#include "engine/kernels/kernels.inc"
+  }
+}
+
+}  // namespace
+}  // namespace hearth::kernels
+
+int main(int argc, char** argv) {
+  hearth::kernels::RegisterTable();
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -1,0 +1,211 @@
+#include "engine/engine.h"
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/fakes/collecting_sink.h"
+
+namespace hearth {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::string TinyModel(const std::string& type = "q8_0") {
+  return absl::StrCat(HEARTH_BIN_DIR, "/../models/tiny-", type, ".gguf");
+}
+
+EngineOptions Tiny() {
+  EngineOptions options;
+  options.model_path = TinyModel();
+  options.kv_tokens = 2048;
+  return options;
+}
+
+Request Ask(int prompt_tokens, int max_tokens) {
+  Request request;
+  for (int i = 0; i < prompt_tokens; ++i) request.prompt.push_back(10 + (i * 37) % 500);
+  request.max_tokens = max_tokens;
+  return request;
+}
+
+class EngineTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto loaded = Engine::Load(Tiny());
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    engine_ = std::move(*loaded);
+  }
+  // Figures are published at the end of a round, just after events are delivered.
+  void ExpectAllBlocksFree() {
+    for (int i = 0; i < 2000 && engine_->stats().blocks_used > 0; ++i) {
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+    EXPECT_EQ(engine_->stats().blocks_used, 0);
+    EXPECT_EQ(engine_->stats().running, 0);
+    EXPECT_EQ(engine_->stats().queued, 0);
+  }
+
+  std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(EngineTest, DeliversProgressThenTokensThenOneFinish) {
+  auto sink = std::make_shared<CollectingSink>();
+  ASSERT_TRUE(engine_->Submit(Ask(70, 9), sink).ok());
+  const Finish finish = sink->Wait();
+  EXPECT_EQ(finish.reason, FinishReason::kLength);
+  EXPECT_TRUE(finish.status.ok());
+  EXPECT_EQ(finish.prompt_tokens, 70);
+  EXPECT_EQ(finish.completion_tokens, 9);
+  EXPECT_EQ(sink->tokens().size(), 9u);
+  ASSERT_FALSE(sink->progress().empty());
+  EXPECT_EQ(sink->progress().back().computed_tokens, 70);
+  ExpectAllBlocksFree();
+}
+
+TEST_F(EngineTest, RefusesWhatBreaksTheContract) {
+  auto sink = std::make_shared<CollectingSink>();
+  EXPECT_EQ(engine_->Submit(Ask(0, 5), sink).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(engine_->Submit(Ask(5, 0), sink).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(engine_->Submit(Ask(2000, 2000), sink).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  Request foreign = Ask(5, 5);
+  foreign.prompt[3] = engine_->info().vocab_size;
+  EXPECT_EQ(engine_->Submit(foreign, sink).status().code(), absl::StatusCode::kInvalidArgument);
+  foreign.prompt[3] = -1;
+  EXPECT_EQ(engine_->Submit(foreign, sink).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(EngineTest, CancelFreesTheBlocksAndEndsWithCancelled) {
+  auto sink = std::make_shared<CollectingSink>();
+  const auto id = engine_->Submit(Ask(64, 1900), sink);
+  ASSERT_TRUE(id.ok());
+  sink->WaitForTokens(3);
+  engine_->Cancel(*id);
+  const Finish finish = sink->Wait();
+  EXPECT_EQ(finish.reason, FinishReason::kCancelled);
+  EXPECT_TRUE(absl::IsCancelled(finish.status));
+  EXPECT_EQ(sink->events_after_finish(), 0);
+  ExpectAllBlocksFree();
+  EXPECT_EQ(engine_->stats().cancellations, 1u);
+}
+
+TEST_F(EngineTest, CancellingOneLeavesAnotherItsTokens) {
+  auto alone = std::make_shared<CollectingSink>();
+  ASSERT_TRUE(engine_->Submit(Ask(50, 40), alone).ok());
+  alone->Wait();
+  auto kept = std::make_shared<CollectingSink>();
+  auto dropped = std::make_shared<CollectingSink>();
+  const auto id = engine_->Submit(Ask(90, 1000), dropped);
+  ASSERT_TRUE(engine_->Submit(Ask(50, 40), kept).ok());
+  dropped->WaitForTokens(5);
+  engine_->Cancel(*id);
+  EXPECT_TRUE(kept->Wait().status.ok());
+  EXPECT_EQ(kept->tokens(), alone->tokens());
+}
+
+TEST_F(EngineTest, DeadlineEndsARunningRequestWithAnError) {
+  auto sink = std::make_shared<CollectingSink>();
+  Request request = Ask(20, 1900);
+  request.deadline = Clock::now() + std::chrono::milliseconds(60);
+  ASSERT_TRUE(engine_->Submit(request, sink).ok());
+  const Finish finish = sink->Wait();
+  EXPECT_EQ(finish.reason, FinishReason::kError);
+  EXPECT_TRUE(absl::IsDeadlineExceeded(finish.status)) << finish.status;
+  ExpectAllBlocksFree();
+}
+
+TEST_F(EngineTest, DestructionEndsEveryRequest) {
+  std::vector<std::shared_ptr<CollectingSink>> sinks;
+  for (int i = 0; i < 20; ++i) {
+    sinks.push_back(std::make_shared<CollectingSink>());
+    ASSERT_TRUE(engine_->Submit(Ask(30 + i, 1500), sinks.back()).ok());
+  }
+  engine_.reset();
+  for (const auto& sink : sinks) EXPECT_FALSE(sink->Wait().status.ok());
+}
+
+TEST_F(EngineTest, HeartbeatGrowsWhileIdle) {
+  const uint64_t first = engine_->Heartbeat();
+  uint64_t later = first;
+  for (int i = 0; i < 2000 && later <= first; ++i) {
+    absl::SleepFor(absl::Milliseconds(1));
+    later = engine_->Heartbeat();
+  }
+  EXPECT_GT(later, first);
+}
+
+TEST_F(EngineTest, SubmitAndCancelFromManyThreads) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([this, t] {
+      for (int i = 0; i < 10; ++i) {
+        auto sink = std::make_shared<CollectingSink>();
+        const auto id = engine_->Submit(Ask(10 + 7 * t + i, 12), sink);
+        if (!id.ok()) continue;
+        if (i % 3 == 0) engine_->Cancel(*id);
+        sink->Wait();
+        EXPECT_EQ(sink->events_after_finish(), 0);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ExpectAllBlocksFree();
+}
+
+TEST(EngineQueue, FullQueueIsRefused) {
+  EngineOptions options = Tiny();
+  options.max_running = 1;
+  options.max_queued = 2;
+  auto engine = Engine::Load(options);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  std::vector<std::shared_ptr<CollectingSink>> sinks;
+  int refused = 0;
+  for (int i = 0; i < 10; ++i) {
+    sinks.push_back(std::make_shared<CollectingSink>());
+    const auto id = (*engine)->Submit(Ask(30, 400), sinks.back());
+    if (id.ok()) continue;
+    EXPECT_TRUE(absl::IsResourceExhausted(id.status())) << id.status();
+    ++refused;
+  }
+  EXPECT_GE(refused, 6);
+}
+
+// Row M13/M14 and friends that only the model's own tables can know, and the path rows.
+TEST(EngineLoad, BadPathsAndArchitectures) {
+  EngineOptions options;
+  options.model_path = "/nonexistent/model.gguf";
+  EXPECT_TRUE(absl::IsNotFound(Engine::Load(options).status()));
+  options.model_path = "/dev/zero";
+  EXPECT_FALSE(Engine::Load(options).ok());
+}
+
+TEST(EngineLoad, TruncatedFileIsDataLoss) {
+  const std::string path = testing::TempDir() + "/truncated.gguf";
+  std::filesystem::copy_file(TinyModel(), path, std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1000);
+  EngineOptions options = Tiny();
+  options.model_path = path;
+  const absl::Status status = Engine::Load(options).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr(path));
+  std::filesystem::remove(path);
+}
+
+TEST(EngineLoad, InspectListsTheFile) {
+  const auto listing = InspectModel(TinyModel());
+  ASSERT_TRUE(listing.ok()) << listing.status();
+  EXPECT_THAT(listing->format, HasSubstr("GGUF"));
+  EXPECT_GT(listing->metadata.size(), 20u);
+  EXPECT_GT(listing->tensors.size(), 20u);
+}
+
+}  // namespace
+}  // namespace hearth

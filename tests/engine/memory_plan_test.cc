@@ -1,0 +1,75 @@
+#include "engine/memory_plan.h"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace hearth {
+namespace {
+
+using ::testing::HasSubstr;
+
+EngineOptions Tiny() {
+  EngineOptions options;
+  options.model_path = absl::StrCat(HEARTH_BIN_DIR, "/../models/tiny-q4_0.gguf");
+  return options;
+}
+
+TEST(MemoryPlan, M25_RefusesWhatDoesNotFitWithTheArithmetic) {
+  EngineOptions options = Tiny();
+  options.memory_limit = 1 << 20;
+  const absl::Status status = Engine::Load(options).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("weights"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("1048576 bytes available"));
+}
+
+TEST(MemoryPlan, AChosenCacheSizeIsKeptOrRefused) {
+  EngineOptions options = Tiny();
+  options.kv_tokens = 1 << 20;
+  options.memory_limit = 200u << 20;
+  EXPECT_TRUE(absl::IsResourceExhausted(Engine::Load(options).status()));
+  options.kv_tokens = 1000;
+  const auto engine = Engine::Load(options);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  EXPECT_EQ((*engine)->info().memory.kv_tokens, 1024) << "whole blocks";
+}
+
+TEST(MemoryPlan, TheDefaultCacheShrinksToTheLimit) {
+  EngineOptions options = Tiny();
+  const auto checkpoint = OpenCheckpoint(options.model_path);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  const auto whole = PlanMemory(*checkpoint, options);
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  EXPECT_EQ(whole->memory.kv_tokens, 8192);
+  options.memory_limit = whole->memory.total() - whole->memory.kv / 2;
+  const auto half = PlanMemory(*checkpoint, options);
+  ASSERT_TRUE(half.ok()) << half.status();
+  EXPECT_LT(half->memory.kv_tokens, 8192);
+  EXPECT_GE(half->memory.kv_tokens, 2048);
+  EXPECT_LE(half->memory.total(), options.memory_limit);
+}
+
+TEST(MemoryPlan, ResidentStaysWithinThePlan) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers keep shadow memory of their own";
+#endif
+  EngineOptions options = Tiny();
+  options.kv_tokens = 16384;
+  const auto engine = Engine::Load(options);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  std::ifstream statm("/proc/self/statm");
+  uint64_t total = 0, resident = 0;
+  statm >> total >> resident;
+  // Thread stacks and the allocator's slack are not planned to the byte.
+  EXPECT_LE(resident * sysconf(_SC_PAGESIZE), (*engine)->info().memory.total() + (8u << 20));
+}
+
+}  // namespace
+}  // namespace hearth

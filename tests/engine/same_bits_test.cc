@@ -1,0 +1,195 @@
+// Promise 1: a reply is a function of the request and the model file alone. One request's logits
+// are hashed under every circumstance the engine can produce; all hashes must be equal.
+#include <cstring>
+#include <map>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/engine.h"
+#include "engine/kernels/kernels.h"
+#include "gtest/gtest.h"
+#include "tests/fakes/collecting_sink.h"
+
+namespace hearth {
+namespace {
+
+// FNV-1a over the raw bytes of every logits row of a request.
+class LogitHashes {
+ public:
+  Engine::LogitObserver Observer() {
+    return [this](RequestId id, int64_t position, absl::Span<const float> logits) {
+      absl::MutexLock lock(&mutex_);
+      uint64_t& hash = hashes_.try_emplace(id, 0xcbf29ce484222325u).first->second;
+      const auto mix = [&hash](const void* data, size_t size) {
+        for (size_t i = 0; i < size; ++i) {
+          hash = (hash ^ static_cast<const unsigned char*>(data)[i]) * 0x100000001b3u;
+        }
+      };
+      mix(&position, sizeof(position));
+      mix(logits.data(), logits.size() * sizeof(float));
+    };
+  }
+  uint64_t of(RequestId id) {
+    absl::MutexLock lock(&mutex_);
+    return hashes_.at(id);
+  }
+
+ private:
+  absl::Mutex mutex_;
+  std::map<RequestId, uint64_t> hashes_;
+};
+
+struct Case {
+  const char* type;
+  KvType kv_type;
+  int prompt_tokens;  // with max_tokens on either side of the LongRoPE switch at 256
+};
+
+class SameBits : public testing::TestWithParam<Case> {
+ protected:
+  static EngineOptions Options() {
+    EngineOptions options;
+    options.model_path = absl::StrCat(HEARTH_BIN_DIR, "/../models/tiny-", GetParam().type, ".gguf");
+    options.kv_type = GetParam().kv_type;
+    options.kv_tokens = 16384;
+    options.max_context = 1024;
+    return options;
+  }
+
+  // A prompt that looks like nothing in particular and differs by seed.
+  static Request MakeRequest(int length, uint32_t seed, int max_tokens) {
+    Request request;
+    uint32_t x = seed * 2654435761u + 1;
+    for (int i = 0; i < length; ++i) {
+      x = x * 1664525u + 1013904223u;
+      request.prompt.push_back(static_cast<TokenId>((x >> 8) % 900));
+    }
+    request.max_tokens = max_tokens;
+    request.sampling.temperature = 0.8f;
+    request.sampling.seed = 7;
+    return request;
+  }
+  static Request Probe() { return MakeRequest(GetParam().prompt_tokens, 1, 24); }
+
+  struct Outcome {
+    uint64_t hash;
+    std::vector<TokenId> tokens;
+    bool operator==(const Outcome&) const = default;
+  };
+
+  // Runs the probe among `others` other requests.
+  static Outcome Run(const EngineOptions& options, int others = 0) {
+    LogitHashes hashes;
+    auto engine = Engine::Load(options);
+    EXPECT_TRUE(engine.ok()) << engine.status();
+    (*engine)->set_logit_observer(hashes.Observer());
+    std::vector<std::shared_ptr<CollectingSink>> sinks;
+    for (int i = 0; i < others; ++i) {
+      sinks.push_back(std::make_shared<CollectingSink>());
+      EXPECT_TRUE((*engine)->Submit(MakeRequest(40 + 13 * i, 100 + i, 30), sinks.back()).ok());
+    }
+    auto sink = std::make_shared<CollectingSink>();
+    const auto id = (*engine)->Submit(Probe(), sink);
+    EXPECT_TRUE(id.ok()) << id.status();
+    EXPECT_TRUE(sink->Wait().status.ok());
+    for (const auto& other : sinks) EXPECT_TRUE(other->Wait().status.ok());
+    const Outcome outcome{hashes.of(*id), sink->tokens()};
+    engine->reset();  // joins the engine thread, after which the stats are final
+    return outcome;
+  }
+};
+
+TEST_P(SameBits, AmongOthersInAnyChunksOnAnyThreadsAndInstructionSet) {
+  const EngineOptions base = Options();
+  const Outcome alone = Run(base);
+  ASSERT_FALSE(alone.tokens.empty());
+
+  for (int others : {1, 15}) EXPECT_EQ(Run(base, others), alone) << others << " others";
+  for (int chunk : {1, 16, 17, 64}) {
+    EngineOptions options = base;
+    options.max_chunk = chunk;
+    EXPECT_EQ(Run(options, 3), alone) << "chunks of " << chunk;
+  }
+  for (int threads : {1, 2, 3, 5}) {
+    EngineOptions options = base;
+    options.threads = threads;
+    EXPECT_EQ(Run(options, 3), alone) << threads << " threads";
+  }
+  for (std::string_view isa : kernels::SupportedIsas()) {
+    EngineOptions options = base;
+    options.isa = isa;
+    EXPECT_EQ(Run(options, 3), alone) << isa;
+  }
+  EngineOptions uncached = base;
+  uncached.prefix_cache = false;
+  EXPECT_EQ(Run(uncached, 3), alone) << "no prefix cache";
+}
+
+TEST_P(SameBits, WithAWarmPrefixCache) {
+  LogitHashes hashes;
+  auto engine = Engine::Load(Options());
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  (*engine)->set_logit_observer(hashes.Observer());
+  std::vector<Outcome> outcomes;
+  std::vector<int32_t> cached;
+  for (int i = 0; i < 3; ++i) {
+    if (i == 2) (*engine)->FlushPrefixCache();
+    auto sink = std::make_shared<CollectingSink>();
+    const auto id = (*engine)->Submit(Probe(), sink);
+    ASSERT_TRUE(id.ok());
+    const Finish finish = sink->Wait();
+    ASSERT_TRUE(finish.status.ok()) << finish.status;
+    cached.push_back(finish.cached_tokens);
+    outcomes.push_back({hashes.of(*id), sink->tokens()});
+  }
+  EXPECT_EQ(cached[0], 0);
+  EXPECT_GE(cached[1], GetParam().prompt_tokens / 32 * 32 - 32);
+  EXPECT_EQ(cached[2], 0) << "the flush forgets";
+  EXPECT_EQ(outcomes[1], outcomes[0]);
+  EXPECT_EQ(outcomes[2], outcomes[0]);
+}
+
+TEST_P(SameBits, AfterPreemption) {
+  const Outcome alone = Run(Options());
+  EngineOptions small = Options();
+  small.kv_tokens = (GetParam().prompt_tokens + 24 + 63) / 32 * 32 + 64;
+  small.max_context = 512;
+  LogitHashes hashes;
+  auto engine = Engine::Load(small);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  (*engine)->set_logit_observer(hashes.Observer());
+  // Older requests grow into the blocks of the probe, which is the youngest; when they are quick
+  // it may miss them, so it tries again.
+  for (int i = 0; i < 50 && (*engine)->stats().preemptions == 0; ++i) {
+    std::vector<std::shared_ptr<CollectingSink>> sinks;
+    for (int other = 0; other < 3; ++other) {
+      sinks.push_back(std::make_shared<CollectingSink>());
+      ASSERT_TRUE((*engine)->Submit(MakeRequest(20, 50 + other, 120), sinks.back()).ok());
+    }
+    auto sink = std::make_shared<CollectingSink>();
+    const auto id = (*engine)->Submit(Probe(), sink);
+    ASSERT_TRUE(id.ok());
+    ASSERT_TRUE(sink->Wait().status.ok());
+    for (const auto& other : sinks) ASSERT_TRUE(other->Wait().status.ok());
+    EXPECT_EQ((Outcome{hashes.of(*id), sink->tokens()}), alone);
+  }
+  EXPECT_GT((*engine)->stats().preemptions, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Formats, SameBits,
+    testing::Values(Case{"f32", KvType::kF32, 100}, Case{"f16", KvType::kF16, 100},
+                    Case{"bf16", KvType::kInt8, 100}, Case{"q8_0", KvType::kInt8, 100},
+                    Case{"q8_0", KvType::kF16, 300}, Case{"q4_0", KvType::kInt8, 100},
+                    Case{"q4_0", KvType::kInt8, 300}),
+    [](const testing::TestParamInfo<Case>& test) {
+      return absl::StrCat(test.param.type, "_", std::string(Name(test.param.kv_type)), "_",
+                          test.param.prompt_tokens);
+    });
+
+}  // namespace
+}  // namespace hearth

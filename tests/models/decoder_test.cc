@@ -1,0 +1,164 @@
+#include "engine/models/decoder.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/models/model.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/models/reference_decoder.h"
+
+namespace hearth {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr ModelLimits kLimits = {.max_batch_tokens = 64, .max_logit_rows = 8, .max_context = 512};
+
+absl::StatusOr<Checkpoint> OpenModel(const std::string& name) {
+  return OpenCheckpoint(absl::StrCat(HEARTH_BIN_DIR, "/../models/", name, ".gguf"));
+}
+
+// A model with what it needs around it.
+struct Loaded {
+  Checkpoint checkpoint;
+  std::unique_ptr<ops::Workers> workers;
+  std::unique_ptr<Model> model;
+  std::vector<KvLayerShape> kv_layers;
+
+  explicit Loaded(const std::string& name) {
+    checkpoint = *OpenModel(name);
+    const ModelPlan plan = *PlanModel(checkpoint, kLimits);
+    kv_layers = plan.kv_layers;
+    ops::WorkersOptions options;
+    options.threads = 2;
+    options.max_rows = kLimits.max_batch_tokens;
+    options.max_cols = plan.widest_input;
+    options.heads = plan.heads;
+    options.kv_heads = plan.kv_heads;
+    options.head_dim = plan.head_dim;
+    options.max_context = kLimits.max_context;
+    workers = *ops::Workers::Create(options);
+    model = *LoadModel(checkpoint, kLimits, *workers, {});
+  }
+
+  // Logits after the last token, computed in chunks through a paged f16 cache.
+  std::vector<float> Logits(const std::vector<TokenId>& tokens, RopeRegime regime, size_t chunk) {
+    const auto blocks_needed = static_cast<int32_t>(tokens.size() / kBlockTokens + 1);
+    KvStore kv = *KvStore::Create(kv_layers, KvType::kF16, blocks_needed);
+    std::vector<BlockId> table(blocks_needed);
+    std::iota(table.rbegin(), table.rend(), 0);  // not in memory order
+    float* row = nullptr;
+    for (size_t start = 0; start < tokens.size(); start += chunk) {
+      const size_t count = std::min(chunk, tokens.size() - start);
+      const bool last = start + count == tokens.size();
+      Batch batch;
+      batch.entries.push_back({.request = 1,
+                               .tokens = absl::MakeConstSpan(tokens).subspan(start, count),
+                               .start = static_cast<int32_t>(start),
+                               .blocks = table,
+                               .regime = regime,
+                               .logit_rows = last ? 1 : 0});
+      batch.num_tokens = static_cast<int32_t>(count);
+      batch.num_logit_rows = last ? 1 : 0;
+      row = model->Forward(batch, kv);
+    }
+    return std::vector<float>(row, row + checkpoint.hparams.vocab);
+  }
+};
+
+std::vector<TokenId> Tokens(int count, int vocab) {
+  std::vector<TokenId> tokens;
+  for (int i = 0; i < count; ++i) tokens.push_back((i * 131 + 7) % vocab);
+  return tokens;
+}
+
+// Keys and values are stored with 11 significant bits; their rounding, 2^-11 relative, reaches
+// the logits through a few layers, each of which averages it. The logits' own size is the scale.
+void ExpectClose(const std::vector<float>& logits, const std::vector<double>& reference) {
+  ASSERT_EQ(logits.size(), reference.size());
+  double norm = 0, difference = 0;
+  for (size_t i = 0; i < logits.size(); ++i) {
+    norm += reference[i] * reference[i];
+    difference += (logits[i] - reference[i]) * (logits[i] - reference[i]);
+  }
+  EXPECT_GT(norm, 0);
+  EXPECT_LT(std::sqrt(difference / norm), std::ldexp(1.0, -10));
+}
+
+TEST(Decoder, Phi3EqualsTheReferenceInBothRopeRegimes) {
+  Loaded phi3("tiny-f32");
+  const std::vector<TokenId> tokens = Tokens(80, phi3.checkpoint.hparams.vocab);
+  const auto shorts = ReferenceLogits(phi3.checkpoint, tokens, RopeRegime::kShort);
+  const auto longs = ReferenceLogits(phi3.checkpoint, tokens, RopeRegime::kLong);
+  ExpectClose(phi3.Logits(tokens, RopeRegime::kShort, 33), shorts);
+  ExpectClose(phi3.Logits(tokens, RopeRegime::kLong, 33), longs);
+  EXPECT_NE(shorts, longs) << "the regimes must differ for this test to mean anything";
+}
+
+TEST(Decoder, LlamaEqualsTheReferenceWithOddWidths) {
+  Loaded llama("llama-tiny-f32");
+  ASSERT_EQ(llama.checkpoint.hparams.feed_forward, 172);
+  const std::vector<TokenId> tokens = Tokens(50, llama.checkpoint.hparams.vocab);
+  ExpectClose(llama.Logits(tokens, RopeRegime::kShort, 64),
+              ReferenceLogits(llama.checkpoint, tokens, RopeRegime::kShort));
+}
+
+TEST(Decoder, ChunksDoNotChangeABit) {
+  Loaded phi3("tiny-q4_0");
+  const std::vector<TokenId> tokens = Tokens(64, phi3.checkpoint.hparams.vocab);
+  const std::vector<float> whole = phi3.Logits(tokens, RopeRegime::kShort, 64);
+  for (size_t chunk : {1, 7, 32}) {
+    EXPECT_EQ(phi3.Logits(tokens, RopeRegime::kShort, chunk), whole) << chunk;
+  }
+}
+
+TEST(Decoder, AHeadOfAnotherTypeLoads) {
+  Loaded model("tiny-q4_0-head-q8_0");
+  EXPECT_EQ(model.checkpoint.tensors.at("token_embd.weight").dtype, DType::kQ8_0);
+  const std::vector<float> logits = model.Logits({1, 2, 3}, RopeRegime::kShort, 3);
+  EXPECT_TRUE(std::all_of(logits.begin(), logits.end(), [](float v) { return std::isfinite(v); }));
+}
+
+TEST(Decoder, ThePlanIsWhatLoadingPacks) {
+  Checkpoint checkpoint = *OpenModel("tiny-q8_0");
+  const ModelPlan plan = *PlanModel(checkpoint, kLimits);
+  ops::WorkersOptions options;
+  options.threads = 1;
+  options.max_rows = kLimits.max_batch_tokens;
+  options.max_cols = plan.widest_input;
+  auto workers = *ops::Workers::Create(options);
+  uint64_t packed = 0;
+  ASSERT_TRUE(LoadModel(checkpoint, kLimits, *workers, [&](uint64_t b) { packed = b; }).ok());
+  EXPECT_LE(packed, plan.weight_bytes);
+  EXPECT_GE(packed, plan.weight_bytes * 95 / 100) << "the rest is norms";
+}
+
+TEST(Decoder, M13_UnknownArchitectureNamesTheKnownOnes) {
+  Checkpoint checkpoint = *OpenModel("tiny-f32");
+  checkpoint.architecture = "mamba";
+  const absl::Status status = PlanModel(checkpoint, kLimits).status();
+  EXPECT_TRUE(absl::IsDataLoss(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("mamba, expected one of phi3, llama"));
+}
+
+TEST(Decoder, M14_MissingAndMisshapedTensorsAreNamed) {
+  Checkpoint checkpoint = *OpenModel("tiny-f32");
+  Checkpoint missing = checkpoint;
+  missing.tensors.erase("blk.2.attn_qkv.weight");
+  EXPECT_THAT(std::string(PlanModel(missing, kLimits).status().message()),
+              HasSubstr("blk.2.attn_qkv.weight"));
+  Checkpoint misshaped = checkpoint;
+  misshaped.tensors["blk.3.ffn_down.weight"].dims[1] += 32;
+  const absl::Status status = PlanModel(misshaped, kLimits).status();
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("blk.3.ffn_down.weight: shape"));
+}
+
+}  // namespace
+}  // namespace hearth
