@@ -107,19 +107,6 @@ const Request& Scheduler::request(RequestId id) const {
   return found->second->request;
 }
 
-std::optional<Clock::time_point> Scheduler::NextDeadline() const {
-  Clock::time_point next = Clock::time_point::max();
-  for (const Sequence* sequence : state_->running) {
-    next = std::min(next, sequence->request.deadline);
-  }
-  for (const Sequence* sequence : state_->queue) {
-    next = std::min(next, sequence->request.deadline);
-    if (!sequence->admitted) next = std::min(next, sequence->request.queue_deadline);
-  }
-  if (next == Clock::time_point::max()) return std::nullopt;
-  return next;
-}
-
 bool Scheduler::idle() const { return state_->live.empty(); }
 
 bool Scheduler::decoding() const {

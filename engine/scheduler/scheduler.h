@@ -9,7 +9,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -100,8 +99,6 @@ class Scheduler {
   // The request as it was added; valid until it ends. REQUIRES: it has not ended.
   const Request& request(RequestId id) const;
 
-  // The earliest deadline of any live request, for an idle engine's sleep.
-  std::optional<Clock::time_point> NextDeadline() const;
   bool idle() const;      // nothing queued, nothing running
   bool decoding() const;  // some running sequence has begun its output
   SchedulerStats stats() const;
