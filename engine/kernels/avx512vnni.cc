@@ -321,16 +321,20 @@ void ScoreRows(const float* q, const std::byte* keys, const uint16_t* scales, in
       key[i] = keys + (t + (i < count ? i : count - 1)) * head_dim * Element::kBytes;
     }
     for (int64_t d = 0; d < head_dim; d += 16) {
-      const __mmask16 mask = First(head_dim - d);
+      const __mmask16 mask = First(head_dim - d);  // zeros beyond the end leave a lane as it is
+      __m512 v[R];
+      for (int r = 0; r < R; ++r) v[r] = _mm512_maskz_loadu_ps(mask, q + r * head_dim + d);
+#pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
         const __m512 k = Element::LoadFirst(mask, key[i] + d * Element::kBytes);
+#pragma GCC unroll 4
         for (int r = 0; r < R; ++r) {
-          const __m512 v = _mm512_maskz_loadu_ps(mask, q + r * head_dim + d);
-          lane[r][i] = _mm512_mask_add_ps(lane[r][i], mask, lane[r][i], _mm512_mul_ps(v, k));
+          lane[r][i] = _mm512_add_ps(lane[r][i], _mm512_mul_ps(v[r], k));
         }
       }
     }
     const __mmask8 stored = static_cast<__mmask8>((1u << count) - 1);
+#pragma GCC unroll 4
     for (int r = 0; r < R; ++r) {
       __m128 dot = FoldSum4(lane[r]);
       if (scales != nullptr) {

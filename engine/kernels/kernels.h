@@ -114,8 +114,9 @@ using QkF32Fn = void(const float* q, int64_t rows, const float* keys, int64_t to
 using SoftmaxFn = void(float* scores, int64_t n, float* max, float* sum);
 
 // Over ascending t: out[r][i] = out[r][i] + (p[r][t] * f32(scale[t])) * f32(value[t][i]) for int8
-// values, out[r][i] + p[r][t] * f32(value[t][i]) for f16 and f32 values. p rows are p_stride apart, values
-// are [tokens][head_dim], out is [rows][head_dim], read and written. REQUIRES: tokens <= 32.
+// values, out[r][i] + p[r][t] * f32(value[t][i]) for f16 and f32 values. p rows are p_stride
+// apart, values are [tokens][head_dim], out is [rows][head_dim], read and written. REQUIRES:
+// tokens <= 32.
 using PvInt8Fn = void(const float* p, int64_t p_stride, int64_t rows, const int8_t* values,
                       const uint16_t* scales, int64_t tokens, int64_t head_dim, float* out);
 using PvF16Fn = void(const float* p, int64_t p_stride, int64_t rows, const uint16_t* values,

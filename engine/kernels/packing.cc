@@ -19,30 +19,41 @@ T Load(const std::byte* p) {
   return value;
 }
 
-template <typename T>
-void Store(std::byte* p, T value) {
-  std::memcpy(p, &value, sizeof(value));
-}
-
 // All bits of the exponent set: NaN or infinite.
 template <typename T>
 bool IsFinite(T bits, T exponent) {
   return (bits & exponent) != exponent;
 }
 
+// Sixteen rows side by side. Missing ones read the same zeros over and over.
+struct Columns {
+  Columns(const std::byte* const rows[kTileRows], const std::byte* zeros, size_t step) {
+    for (int64_t r = 0; r < kTileRows; ++r) {
+      row[r] = rows[r] == nullptr ? zeros : rows[r];
+      stride[r] = rows[r] == nullptr ? 0 : step;
+    }
+  }
+  const std::byte* row[kTileRows];
+  size_t stride[kTileRows];
+};
+
 template <typename T>
 bool PackPlain(const std::byte* const rows[kTileRows], int64_t cols, T exponent, std::byte* tile) {
-  constexpr int64_t kStrip = 16;  // columns at a time, so that reads and writes stay in cache
+  // A cache line of every row at a time: rows a power of two apart share a few cache sets.
+  constexpr int64_t kStrip = 64 / sizeof(T);
+  static constexpr std::byte kZeros[sizeof(T)] = {};
+  const Columns from(rows, kZeros, sizeof(T));
   bool finite = true;
   for (int64_t begin = 0; begin < cols; begin += kStrip) {
-    const int64_t end = begin + kStrip < cols ? begin + kStrip : cols;
+    const int64_t count = cols - begin < kStrip ? cols - begin : kStrip;
+    T strip[kStrip][kTileRows];
     for (int64_t r = 0; r < kTileRows; ++r) {
-      for (int64_t k = begin; k < end; ++k) {
-        const T bits = rows[r] == nullptr ? T{0} : Load<T>(rows[r] + k * sizeof(T));
-        finite &= IsFinite(bits, exponent);
-        Store(tile + (k * kTileRows + r) * sizeof(T), bits);
+      for (int64_t k = 0; k < count; ++k) {
+        strip[k][r] = Load<T>(from.row[r] + (begin + k) * from.stride[r]);
+        finite &= IsFinite(strip[k][r], exponent);
       }
     }
+    std::memcpy(tile + begin * sizeof(strip[0]), strip, count * sizeof(strip[0]));
   }
   return finite;
 }
@@ -51,20 +62,24 @@ bool PackPlain(const std::byte* const rows[kTileRows], int64_t cols, T exponent,
 // move to [group][row] unchanged.
 template <int kQuantBytes>
 bool PackQuantized(const std::byte* const rows[kTileRows], int64_t cols, std::byte* tile) {
-  static const std::byte kZeros[2 + kQuantBytes] = {};
+  static constexpr std::byte kZeros[2 + kQuantBytes] = {};
+  const Columns from(rows, kZeros, sizeof(kZeros));
   const int64_t blocks = cols / kQuantBlock;
   std::byte* scales = tile + blocks * kQuantBytes * kTileRows;
   bool finite = true;
   for (int64_t b = 0; b < blocks; ++b) {
-    std::byte* quants = tile + b * kQuantBytes * kTileRows;
+    const std::byte* block[kTileRows];
+    uint16_t d[kTileRows];
     for (int64_t r = 0; r < kTileRows; ++r) {
-      const std::byte* block = rows[r] == nullptr ? kZeros : rows[r] + b * (2 + kQuantBytes);
-      const uint16_t scale = Load<uint16_t>(block);
-      finite &= IsFinite(scale, kF16Exponent);
-      Store(scales + (b * kTileRows + r) * sizeof(scale), scale);
-      for (int g = 0; g < kQuantBytes / 4; ++g) {
-        Store(quants + (g * kTileRows + r) * 4, Load<uint32_t>(block + 2 + g * 4));
-      }
+      block[r] = from.row[r] + b * from.stride[r];
+      d[r] = Load<uint16_t>(block[r]);
+      finite &= IsFinite(d[r], kF16Exponent);
+    }
+    std::memcpy(scales + b * sizeof(d), d, sizeof(d));
+    for (int g = 0; g < kQuantBytes / 4; ++g) {
+      uint32_t line[kTileRows];
+      for (int64_t r = 0; r < kTileRows; ++r) line[r] = Load<uint32_t>(block[r] + 2 + g * 4);
+      std::memcpy(tile + (b * (kQuantBytes / 4) + g) * sizeof(line), line, sizeof(line));
     }
   }
   return finite;

@@ -11,7 +11,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "engine/kernels/kernels.h"
-#include "engine/ops/cpus.h"
+#include "engine/ops/cgroup.h"
 
 namespace hearth::ops {
 

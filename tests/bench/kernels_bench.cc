@@ -167,6 +167,7 @@ constexpr int64_t kDim = 128;
 constexpr int64_t kTokens = 32;
 const std::vector<int8_t> kInt8(kTokens* kDim, 55);
 const std::vector<uint16_t> kF16(kTokens* kDim, 0x2c55);
+const std::vector<float> kF32(kTokens* kDim, 0.55f);
 
 void RunQuantizeKv(State& state, QuantizeKvFn* fn) {
   const std::vector<float> x = Floats(kDim);
@@ -212,6 +213,17 @@ void RunPvInt8(State& state, PvInt8Fn* fn) {
 void RunPvF16(State& state, PvF16Fn* fn) {
   WalkBlock(state, 2, [&](const float* p, int64_t rows, float* out) {
     fn(p, kTokens, rows, kF16.data(), kTokens, kDim, out);
+  });
+}
+
+void RunQkF32(State& state, QkF32Fn* fn) {
+  WalkBlock(state, 4, [&](const float* q, int64_t rows, float* out) {
+    fn(q, rows, kF32.data(), kTokens, kDim, out, kTokens);
+  });
+}
+void RunPvF32(State& state, PvF32Fn* fn) {
+  WalkBlock(state, 4, [&](const float* p, int64_t rows, float* out) {
+    fn(p, kTokens, rows, kF32.data(), kTokens, kDim, out);
   });
 }
 

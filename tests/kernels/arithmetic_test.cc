@@ -243,29 +243,35 @@ TEST(Arithmetic, QkAndPv) {
   Inputs inputs(8);
   constexpr int64_t kRows = 3, kTokens = 7;
   for (int64_t dim : {8, 96, 128}) {
-    for (bool int8 : {true, false}) {
+    for (DType stored : {DType::kQ8_0, DType::kF16, DType::kF32}) {  // the first: int8 as cached
       std::vector<int8_t> q8(kTokens * dim);
+      std::vector<float> f32 = inputs.Values(Kind::kNormal, kTokens * dim);
       std::vector<uint16_t> f16(kTokens * dim), scales(kTokens);
       std::vector<double> element(kTokens * dim);
       for (int64_t t = 0; t < kTokens; ++t) {
         scales[t] = F32ToF16(0.01f * (1 + inputs.Below(50)));
         for (int64_t i = t * dim; i < (t + 1) * dim; ++i) {
           q8[i] = static_cast<int8_t>(inputs.Below(255) - 127);
-          f16[i] = F32ToF16(inputs.Value(Kind::kNormal));
-          element[i] = int8 ? double{F16ToF32(scales[t])} * q8[i] : double{F16ToF32(f16[i])};
+          f16[i] = F32ToF16(f32[i]);
+          element[i] = stored == DType::kQ8_0  ? double{F16ToF32(scales[t])} * q8[i]
+                       : stored == DType::kF16 ? double{F16ToF32(f16[i])}
+                                               : double{f32[i]};
         }
       }
       const std::vector<float> q = inputs.Values(Kind::kNormal, kRows * dim);
       const std::vector<float> p = inputs.Values(Kind::kNormal, kRows * kTokens);
       std::vector<float> scores(kRows * kTokens), out(kRows * dim, 0.0f);
-      if (int8) {
+      if (stored == DType::kQ8_0) {
         scalar::QkInt8(q.data(), kRows, q8.data(), scales.data(), kTokens, dim, scores.data(),
                        kTokens);
         scalar::PvInt8(p.data(), kTokens, kRows, q8.data(), scales.data(), kTokens, dim,
                        out.data());
-      } else {
+      } else if (stored == DType::kF16) {
         scalar::QkF16(q.data(), kRows, f16.data(), kTokens, dim, scores.data(), kTokens);
         scalar::PvF16(p.data(), kTokens, kRows, f16.data(), kTokens, dim, out.data());
+      } else {
+        scalar::QkF32(q.data(), kRows, f32.data(), kTokens, dim, scores.data(), kTokens);
+        scalar::PvF32(p.data(), kTokens, kRows, f32.data(), kTokens, dim, out.data());
       }
       for (int64_t r = 0; r < kRows; ++r) {
         for (int64_t t = 0; t < kTokens; ++t) {

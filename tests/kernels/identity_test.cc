@@ -402,6 +402,8 @@ struct Row {
   std::string op;
   std::string isa;
   void (*check)();
+
+  friend void PrintTo(const Row& row, std::ostream* os) { *os << row.op << "/" << row.isa; }
 };
 
 const Row kRows[] = {

@@ -113,11 +113,20 @@ bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 // Largest magnitude of a head's key or value, times what storing it moves an element by: half a
-// step of 1/127 and, for the rounding of the scale to f16, 127 * 2^-11 steps; or 2^-11 for f16.
+// step of 1/127 and, for the rounding of the scale to f16, 127 * 2^-11 steps; 2^-11 for f16; or
+// nothing.
 double StorageError(const float* x, int32_t dim, KvType type) {
   double largest = 0;
   for (int32_t i = 0; i < dim; ++i) largest = std::max<double>(largest, std::abs(x[i]));
-  return largest * (type == KvType::kInt8 ? (0.5 + 127 * 0x1p-11) / 127 : 0x1p-11);
+  switch (type) {
+    case KvType::kInt8:
+      return largest * (0.5 + 127 * 0x1p-11) / 127;
+    case KvType::kF16:
+      return largest * 0x1p-11;
+    case KvType::kF32:
+      return 0;
+  }
+  return 0;
 }
 
 // Scores off by at most `delta` multiply each weight by at most e^(2 delta); values off by at
@@ -164,7 +173,7 @@ constexpr AttentionShape kShapes[] = {
 
 TEST(Attention, MatchesDoubleWithinWhatStorageMoves) {
   for (const AttentionShape& shape : kShapes) {
-    for (KvType type : {KvType::kInt8, KvType::kF16}) {
+    for (KvType type : {KvType::kInt8, KvType::kF16, KvType::kF32}) {
       auto workers = WorkersFor(shape, 2);
       Sequence s(1, 300, shape);
       Compute(*workers, s, 64, type);
@@ -175,7 +184,7 @@ TEST(Attention, MatchesDoubleWithinWhatStorageMoves) {
 
 TEST(Attention, SameBitsForAnyChunking) {
   for (const AttentionShape& shape : kShapes) {
-    for (KvType type : {KvType::kInt8, KvType::kF16}) {
+    for (KvType type : {KvType::kInt8, KvType::kF16, KvType::kF32}) {
       auto workers = WorkersFor(shape, 2);
       Sequence s(2, 290, shape);
       const std::vector<float> whole = Compute(*workers, s, 290, type);
@@ -188,7 +197,7 @@ TEST(Attention, SameBitsForAnyChunking) {
 
 TEST(Attention, SameBitsForAllThreadsAndSets) {
   const AttentionShape shape{6, 2, 40, RopePairing::kHalves};
-  for (KvType type : {KvType::kInt8, KvType::kF16}) {
+  for (KvType type : {KvType::kInt8, KvType::kF16, KvType::kF32}) {
     Sequence s(3, 280, shape);
     const std::vector<float> expected = Compute(*WorkersFor(shape, 1, "scalar"), s, 100, type);
     for (std::string_view isa : kernels::SupportedIsas()) {
@@ -246,7 +255,7 @@ TEST(Attention, BatchCompositionDoesNotMatter) {
 TEST(Attention, PoisonOfOneSequenceStaysThere) {
   const AttentionShape shape{4, 2, 16, RopePairing::kHalves};
   auto workers = WorkersFor(shape, 2);
-  for (KvType type : {KvType::kInt8, KvType::kF16}) {
+  for (KvType type : {KvType::kInt8, KvType::kF16, KvType::kF32}) {
     Sequence good(8, 50, shape), bad(9, 50, shape);
     const std::vector<float> alone = Compute(*workers, good, 50, type);
     bad.qkv[20 * shape.qkv_width() + 4 * 16] = std::nanf("");  // a key element at position 20
@@ -254,10 +263,11 @@ TEST(Attention, PoisonOfOneSequenceStaysThere) {
     for (int32_t block = 0; block < kv.num_blocks(); ++block) {  // as left by earlier owners
       for (int32_t head = 0; head < 2; ++head) {
         const KvBlock memory = kv.Block(1, block, head);
-        const size_t bytes = kBlockTokens * 16 * (type == KvType::kF16 ? 2 : 1);
+        const size_t element = type == KvType::kInt8 ? 1 : type == KvType::kF16 ? 2 : 4;
+        const size_t bytes = kBlockTokens * 16 * element;
         std::memset(memory.keys, 0xff, bytes);
         std::memset(memory.values, 0xff, bytes);
-        if (type == KvType::kF16) continue;
+        if (type != KvType::kInt8) continue;
         std::memset(memory.key_scales, 0xff, kBlockTokens * 2);
         std::memset(memory.value_scales, 0xff, kBlockTokens * 2);
       }

@@ -1,4 +1,4 @@
-#include "engine/ops/cpus.h"
+#include "engine/ops/cgroup.h"
 
 #include <sched.h>
 

@@ -1,6 +1,6 @@
-// How many CPUs a process may keep busy.
-#ifndef HEARTH_ENGINE_OPS_CPUS_H_
-#define HEARTH_ENGINE_OPS_CPUS_H_
+// What this process may use of the machine: CPUs and memory.
+#ifndef HEARTH_ENGINE_OPS_CGROUP_H_
+#define HEARTH_ENGINE_OPS_CGROUP_H_
 
 #include <cstdint>
 #include <string>
@@ -21,4 +21,4 @@ uint64_t CgroupMemory(const std::string& root);
 
 }  // namespace hearth::ops
 
-#endif  // HEARTH_ENGINE_OPS_CPUS_H_
+#endif  // HEARTH_ENGINE_OPS_CGROUP_H_

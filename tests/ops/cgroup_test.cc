@@ -1,4 +1,4 @@
-#include "engine/ops/cpus.h"
+#include "engine/ops/cgroup.h"
 
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr int32_t kNoLimit = std::numeric_limits<int32_t>::max();
 
-// A directory that looks like / to CgroupCpus.
+// A directory that looks like /.
 class CgroupTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -73,6 +73,23 @@ TEST_F(CgroupTest, NonsenseIsNoLimit) {
   Write("sys/fs/cgroup/a/cpu.max", "many 0\n");
   Write("sys/fs/cgroup/cpu.max", "100000 0\n");
   EXPECT_EQ(CgroupCpus(root_), kNoLimit);
+}
+
+TEST_F(CgroupTest, MemoryIsTheLeastOfTheAncestors) {
+  Write("proc/self/cgroup", "0::/a.slice/b.service\n");
+  EXPECT_EQ(CgroupMemory(root_), std::numeric_limits<uint64_t>::max());
+  Write("sys/fs/cgroup/a.slice/b.service/memory.max", "max\n");
+  EXPECT_EQ(CgroupMemory(root_), std::numeric_limits<uint64_t>::max());
+  Write("sys/fs/cgroup/a.slice/memory.max", "4294967296\n");
+  EXPECT_EQ(CgroupMemory(root_), uint64_t{4294967296});
+}
+
+TEST_F(CgroupTest, MemoryV1StatesNoLimitAsAHugeNumber) {
+  Write("proc/self/cgroup", "9:memory:/m\n");
+  Write("sys/fs/cgroup/memory/m/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(CgroupMemory(root_), std::numeric_limits<uint64_t>::max());
+  Write("sys/fs/cgroup/memory/m/memory.limit_in_bytes", "1073741824\n");
+  EXPECT_EQ(CgroupMemory(root_), uint64_t{1073741824});
 }
 
 TEST(AvailableCpus, IsWithinTheAffinityMask) {
