@@ -18,6 +18,9 @@ namespace {
 
 constexpr int32_t kDefaultKvTokens = 8192;
 constexpr int32_t kSmallestKvTokens = 256;  // less serves nobody
+// Connections, thread stacks, the allocator's slack, and the file's pages of the tensor being
+// packed: 14 MiB at the peak of loading and serving a full-size Phi-4-mini.
+constexpr uint64_t kReserveBytes = 24u << 20;
 
 // Resident bytes of this process now: code, libraries, tokenizer, file metadata.
 uint64_t ResidentBytes() {
@@ -75,7 +78,7 @@ absl::StatusOr<Sizes> PlanFor(const Checkpoint& checkpoint, const EngineOptions&
   sizes.memory.weights = plan.weight_bytes;
   sizes.memory.kv = KvStore::BytesPerBlock(plan.kv_layers, sizes.kv_type) * sizes.kv_blocks;
   sizes.memory.buffers =
-      plan.buffer_bytes + ops::Workers::PlannedBytes(sizes.workers) + process_bytes;
+      plan.buffer_bytes + ops::Workers::PlannedBytes(sizes.workers) + process_bytes + kReserveBytes;
   sizes.memory.limit = options.memory_limit > 0 ? options.memory_limit : SystemMemoryLimit();
   return sizes;
 }

@@ -88,7 +88,9 @@ class Decoder::Loader {
   absl::StatusOr<Projection> Pack(absl::Span<const Tensor> parts) {
     Projection projection;
     for (absl::Span<const Tensor> run : RunsOfOneType(parts)) {
-      HEARTH_ASSIGN_OR_RETURN(ops::PackedMatrix packed, ops::PackedMatrix::Pack(workers_, run));
+      absl::StatusOr<ops::PackedMatrix> packing = ops::PackedMatrix::Pack(workers_, run);
+      if (!packing.ok()) return Named(run[0], packing.status());
+      ops::PackedMatrix packed = *std::move(packing);
       for (const Tensor& tensor : run) checkpoint_.Release(tensor);
       projection.rows += packed.rows();
       bytes_ += packed.bytes();
@@ -103,16 +105,32 @@ class Decoder::Loader {
 
   absl::StatusOr<Layer> PackLayer(const LayerTensors& tensors) {
     Layer layer;
-    HEARTH_ASSIGN_OR_RETURN(layer.attn_norm, ops::ToF32(tensors.attn_norm));
+    HEARTH_ASSIGN_OR_RETURN(layer.attn_norm, Norm(tensors.attn_norm));
     HEARTH_ASSIGN_OR_RETURN(layer.qkv, Pack(tensors.qkv));
     HEARTH_ASSIGN_OR_RETURN(layer.attn_output, Pack(tensors.attn_output));
-    HEARTH_ASSIGN_OR_RETURN(layer.ffn_norm, ops::ToF32(tensors.ffn_norm));
+    HEARTH_ASSIGN_OR_RETURN(layer.ffn_norm, Norm(tensors.ffn_norm));
     HEARTH_ASSIGN_OR_RETURN(layer.gate_up, Pack(tensors.gate_up));
     HEARTH_ASSIGN_OR_RETURN(layer.ffn_down, Pack(tensors.ffn_down));
     return layer;
   }
 
+  absl::StatusOr<std::vector<float>> Norm(const Tensor& tensor) {
+    absl::StatusOr<std::vector<float>> weights = ops::ToF32(tensor);
+    if (!weights.ok()) return Named(tensor, weights.status());
+    return weights;
+  }
+
  private:
+  // A Tensor does not know its name; the checkpoint's table does.
+  absl::Status Named(const Tensor& tensor, const absl::Status& status) const {
+    for (const auto& [name, entry] : checkpoint_.tensors) {
+      if (entry.data != tensor.data) continue;
+      return absl::Status(status.code(),
+                          absl::StrCat(checkpoint_.path, ": ", name, ": ", status.message()));
+    }
+    return status;
+  }
+
   const Checkpoint& checkpoint_;
   ops::Workers& workers_;
   const std::function<void(uint64_t)>& progress_;
@@ -155,7 +173,7 @@ absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(
   if (d.head) {
     HEARTH_ASSIGN_OR_RETURN(decoder->head_, loader.Pack(*d.head));
   }
-  HEARTH_ASSIGN_OR_RETURN(decoder->output_norm_, ops::ToF32(d.output_norm));
+  HEARTH_ASSIGN_OR_RETURN(decoder->output_norm_, loader.Norm(d.output_norm));
   for (const LayerTensors& tensors : d.layers) {
     HEARTH_ASSIGN_OR_RETURN(Layer layer, loader.PackLayer(tensors));
     decoder->layers_.push_back(std::move(layer));

@@ -67,8 +67,7 @@ TEST(MemoryPlan, ResidentStaysWithinThePlan) {
   std::ifstream statm("/proc/self/statm");
   uint64_t total = 0, resident = 0;
   statm >> total >> resident;
-  // Thread stacks and the allocator's slack are not planned to the byte.
-  EXPECT_LE(resident * sysconf(_SC_PAGESIZE), (*engine)->info().memory.total() + (8u << 20));
+  EXPECT_LE(resident * sysconf(_SC_PAGESIZE), (*engine)->info().memory.total());
 }
 
 }  // namespace

@@ -147,6 +147,21 @@ TEST(Decoder, M13_UnknownArchitectureNamesTheKnownOnes) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("mamba, expected one of phi3, llama"));
 }
 
+TEST(Decoder, M15_NaNAndInfiniteWeightsAreNamed) {
+  for (const auto& [model, tensor] : {std::pair("tiny-q8_0", "blk.1.attn_qkv.weight"),
+                                      std::pair("tiny-f32", "blk.2.ffn_norm.weight")}) {
+    Checkpoint checkpoint = *OpenModel(model);
+    Tensor& spoilt = checkpoint.tensors.at(tensor);
+    std::vector<std::byte> bytes(spoilt.data, spoilt.data + spoilt.bytes);
+    bytes[0] = bytes[1] = bytes[2] = bytes[3] = std::byte{0xff};  // an f16 or f32 NaN
+    spoilt.data = bytes.data();
+    auto workers = *ops::Workers::Create({.threads = 1, .max_rows = 64, .max_cols = 512});
+    const absl::Status status = LoadModel(checkpoint, kLimits, *workers, {}).status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(tensor));
+  }
+}
+
 TEST(Decoder, M14_MissingAndMisshapedTensorsAreNamed) {
   Checkpoint checkpoint = *OpenModel("tiny-f32");
   Checkpoint missing = checkpoint;
