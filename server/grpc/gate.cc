@@ -1,0 +1,67 @@
+#include "server/grpc/gate.h"
+
+#include <chrono>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "server/grpc/generation_stream.h"
+#include "server/grpc/relay.h"
+
+namespace hearth::server {
+namespace {
+
+constexpr absl::string_view kScheme = "Bearer ";
+
+// The client's own deadline, from now; nullopt when it set none.
+std::optional<absl::Duration> Timeout(const grpc::ServerContextBase& context) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return std::nullopt;
+  return absl::FromChrono(deadline - std::chrono::system_clock::now());
+}
+
+// Ends a call that generates nothing.
+class RefusedStream final : public ByteStream {
+ public:
+  explicit RefusedStream(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
+  void OnDone() override { delete this; }
+};
+
+}  // namespace
+
+absl::StatusOr<std::string> Gate::Admit(const grpc::ServerContextBase& context) const {
+  if (daemon_.keys().empty()) return PeerName(context.peer());
+  const auto [first, last] = context.client_metadata().equal_range("authorization");
+  if (first == last || std::next(first) != last) {
+    return absl::UnauthenticatedError("metadata \"authorization: Bearer KEY\" is needed, once");
+  }
+  const std::string value(first->second.data(), first->second.size());
+  if (absl::StartsWithIgnoreCase(value, kScheme)) {
+    auto name = daemon_.keys().Authenticate(value.substr(kScheme.size()));
+    if (name.ok()) return name;
+  }
+  return absl::UnauthenticatedError("not a known key");
+}
+
+void Gate::Count(const char* name, const absl::Status& status) {
+  daemon_.metrics().CountRequest("grpc", name, absl::StatusCodeToString(status.code()));
+}
+
+ByteStream* Gate::Refuse(const char* name, const absl::Status& status) {
+  Count(name, status);
+  return new RefusedStream(status);
+}
+
+ByteStream* Gate::Generate(grpc::CallbackServerContext* context, const char* name,
+                           GenerationRequest request) {
+  request.timeout = Timeout(*context);
+  absl::StatusOr<std::shared_ptr<Session>> session = Session::Start(daemon_, std::move(request));
+  if (!session.ok()) return Refuse(name, session.status());
+  return GenerationStream::Start(daemon_, loop_, context, *std::move(session), name);
+}
+
+}  // namespace hearth::server

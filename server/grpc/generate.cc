@@ -1,0 +1,27 @@
+#include <utility>
+
+#include "server/grpc/methods.h"
+#include "server/status.h"
+
+namespace hearth::server::rpc {
+
+absl::StatusOr<GenerationRequest> Generate(const v1::GenerateRequest& wire) {
+  GenerationRequest request;
+  request.model = wire.model();
+  switch (wire.prompt_case()) {
+    case v1::GenerateRequest::kText:
+      request.prompt = wire.text();
+      request.prompt_name = "text";
+      break;
+    case v1::GenerateRequest::kTokens:
+      request.prompt = std::vector<int64_t>(wire.tokens().ids().begin(), wire.tokens().ids().end());
+      request.prompt_name = "tokens.ids";
+      break;
+    case v1::GenerateRequest::PROMPT_NOT_SET:
+      return InvalidParam("prompt", "text or tokens must be set");
+  }
+  ReadOptions(wire.options(), request);
+  return request;
+}
+
+}  // namespace hearth::server::rpc

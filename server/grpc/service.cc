@@ -1,0 +1,70 @@
+#include "server/grpc/service.h"
+
+#include "hearth/v1/inference.grpc.pb.h"
+#include "server/grpc/methods.h"
+
+namespace hearth::server {
+namespace {
+
+using Bytes = grpc::ByteBuffer;
+using Context = grpc::CallbackServerContext;
+using v1::Control;
+using v1::Inference;
+
+// The generated services, with every method taking and giving bytes.
+using InferenceBytes = Inference::WithRawCallbackMethod_Chat<
+    Inference::WithRawCallbackMethod_Generate<Inference::WithRawCallbackMethod_Tokenize<
+        Inference::WithRawCallbackMethod_Detokenize<Inference::Service>>>>;
+using ControlBytes = Control::WithRawCallbackMethod_GetModel<
+    Control::WithRawCallbackMethod_GetLoad<Control::Service>>;
+
+class InferenceService final : public InferenceBytes {
+ public:
+  explicit InferenceService(Gate& gate) : gate_(gate) {}
+
+  ByteStream* Chat(Context* context, const Bytes* request) override {
+    return gate_.Stream(context, "Inference/Chat", rpc::Chat, *request);
+  }
+  ByteStream* Generate(Context* context, const Bytes* request) override {
+    return gate_.Stream(context, "Inference/Generate", rpc::Generate, *request);
+  }
+  grpc::ServerUnaryReactor* Tokenize(Context* context, const Bytes* request,
+                                     Bytes* reply) override {
+    return gate_.Unary(context, "Inference/Tokenize", rpc::Tokenize, *request, *reply);
+  }
+  grpc::ServerUnaryReactor* Detokenize(Context* context, const Bytes* request,
+                                       Bytes* reply) override {
+    return gate_.Unary(context, "Inference/Detokenize", rpc::Detokenize, *request, *reply);
+  }
+
+ private:
+  Gate& gate_;
+};
+
+class ControlService final : public ControlBytes {
+ public:
+  explicit ControlService(Gate& gate) : gate_(gate) {}
+
+  grpc::ServerUnaryReactor* GetModel(Context* context, const Bytes* request,
+                                     Bytes* reply) override {
+    return gate_.Unary(context, "Control/GetModel", rpc::GetModel, *request, *reply);
+  }
+  grpc::ServerUnaryReactor* GetLoad(Context* context, const Bytes* request, Bytes* reply) override {
+    return gate_.Unary(context, "Control/GetLoad", rpc::GetLoad, *request, *reply);
+  }
+
+ private:
+  Gate& gate_;
+};
+
+}  // namespace
+
+std::unique_ptr<grpc::Service> MakeInferenceService(Gate& gate) {
+  return std::make_unique<InferenceService>(gate);
+}
+
+std::unique_ptr<grpc::Service> MakeControlService(Gate& gate) {
+  return std::make_unique<ControlService>(gate);
+}
+
+}  // namespace hearth::server

@@ -1,0 +1,90 @@
+#include "server/http/access.h"
+
+#include <algorithm>
+
+#include "server/http/ascii.h"
+#include "server/status.h"
+
+namespace hearth::server {
+namespace {
+
+HttpError Forbidden(std::string_view message) {
+  HttpError error = Refusal(403, message);
+  error.type = "permission_error";
+  return error;
+}
+
+// Splits "host[:port]" and returns the host, in lower case and without a final dot; nullopt when
+// the port is no port.
+std::optional<std::string> HostName(std::string_view authority) {
+  const size_t bracket = authority.rfind(']');
+  const size_t colon = authority.find(':', bracket == authority.npos ? 0 : bracket);
+  if (colon != authority.npos) {
+    const std::optional<uint64_t> port = ParseDigits(authority.substr(colon + 1));
+    if (!port || *port > 65535) return std::nullopt;
+    authority = authority.substr(0, colon);
+  }
+  if (authority.ends_with('.')) authority.remove_suffix(1);
+  return ToLower(authority);
+}
+
+bool IsLoopbackName(std::string_view host) {
+  return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
+}
+
+}  // namespace
+
+std::optional<HttpError> CheckHost(const RequestHead& head, const Listener& listener,
+                                   const v1::Listen& config) {
+  if (listener.is_unix() || !listener.is_loopback()) return std::nullopt;
+  const std::string* header = head.Find("host");
+  if (header == nullptr) return std::nullopt;  // HTTP/1.0; no browser leaves it out
+  const std::optional<std::string> host = HostName(*header);
+  // A listener's own address is a loopback literal, 127.0.0.2 for one.
+  const bool allowed =
+      host && (IsLoopbackName(*host) || HostName(listener.name()) == host ||
+               std::any_of(config.allowed_hosts().begin(), config.allowed_hosts().end(),
+                           [&](const std::string& name) { return EqualsIgnoreCase(name, *host); }));
+  if (allowed) return std::nullopt;
+  return Forbidden("Host names another machine; see listen.allowed_hosts");
+}
+
+std::optional<HttpError> CheckOrigin(const RequestHead& head) {
+  const std::string* origin = head.Find("origin");
+  if (origin == nullptr) return std::nullopt;
+  for (std::string_view scheme : {"http://", "https://"}) {
+    if (!StartsWithIgnoreCase(*origin, scheme)) continue;
+    const std::optional<std::string> host =
+        HostName(std::string_view(*origin).substr(scheme.size()));
+    if (host && IsLoopbackName(*host)) return std::nullopt;
+  }
+  return Forbidden("pages of this origin may not use the daemon");
+}
+
+bool KeyFailures::Count(std::chrono::steady_clock::time_point now) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const double seconds = std::chrono::duration<double>(now - last_).count();
+  left_ = std::min(kBurst, left_ + seconds * kPerSecond);
+  last_ = now;
+  if (left_ < 1) return false;
+  left_ -= 1;
+  return true;
+}
+
+absl::StatusOr<std::string> Authenticate(const RequestHead& head, const ApiKeys& keys,
+                                         KeyFailures& failures) {
+  constexpr std::string_view kScheme = "bearer ";
+  const std::string* header = head.Find("authorization");
+  if (header != nullptr && StartsWithIgnoreCase(*header, kScheme)) {
+    absl::StatusOr<std::string> name =
+        keys.Authenticate(std::string_view(*header).substr(kScheme.size()));
+    if (name.ok()) return name;
+  }
+  if (!failures.Count(std::chrono::steady_clock::now())) {
+    return WithRetryAfter(absl::ResourceExhaustedError("too many requests without a valid API key"),
+                          absl::Seconds(1));
+  }
+  return absl::UnauthenticatedError("a valid API key is needed: Authorization: Bearer KEY");
+}
+
+}  // namespace hearth::server

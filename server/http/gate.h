@@ -1,0 +1,95 @@
+// What stands between a socket and cpp-httplib: limits, deadlines and a strict parser.
+//
+// cpp-httplib 0.11.4, as packaged, reads heads and chunks without bounds, decodes CR LF out of
+// percent escapes, believes a REMOTE_ADDR header and shows the text of exceptions. So no byte of a
+// client reaches its parser: the gate reads the request, runs the endpoint, and has httplib write
+// the reply to a request line that is always the same.
+#ifndef HEARTH_SERVER_HTTP_GATE_H_
+#define HEARTH_SERVER_HTTP_GATE_H_
+
+#include <httplib.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+#include "absl/random/random.h"
+#include "server/daemon.h"
+#include "server/http/access.h"
+#include "server/http/client_socket.h"
+#include "server/http/endpoint.h"
+#include "server/http/request_head.h"
+
+namespace hearth::server {
+
+struct GateLimits {
+  HeadLimits head;
+  uint64_t max_body;
+  uint64_t max_bodies;  // bytes of all bodies being read or waiting for their endpoint
+  int max_connections;
+  std::chrono::milliseconds header_timeout;  // from a head's first byte to its last
+  std::chrono::milliseconds body_timeout;
+  std::chrono::milliseconds idle_timeout;  // for a head's first byte
+  std::chrono::milliseconds write_timeout;
+  std::chrono::milliseconds linger{1000};  // see ClientSocket::Linger
+
+  static GateLimits From(const v1::Limits& limits);
+};
+
+// What the gates of one server share. Safe from any thread.
+struct GateState {
+  GateState(Daemon& daemon_in, const GateLimits& limits_in, int drain_fd_in)
+      : daemon(daemon_in), limits(limits_in), drain_fd(drain_fd_in) {}
+
+  Daemon& daemon;
+  const GateLimits limits;
+  const int drain_fd;  // readable once draining: idle connections end
+  std::atomic<bool> draining{false};
+  std::atomic<uint64_t> body_bytes{0};
+  KeyFailures key_failures;
+};
+
+// One connection, one thread. (httplib::Server has nowhere to keep what belongs to a connection,
+// so each has its own; it is a few empty tables.)
+class Gate final : private httplib::Server {
+ public:
+  Gate(GateState& state, ClientSocket& socket);
+
+  // Serves requests, in order, until the connection ends.
+  void Run();
+
+ private:
+  // kEnd: the connection ends without a reply.
+  enum class Step { kGo, kRefused, kEnd };
+  struct Exchange;
+
+  bool ServeOne();
+  Step Receive(Exchange& exchange);
+  Step ReadHead(Exchange& exchange);
+  Step Admit(Exchange& exchange);
+  Step AdmitClient(Exchange& exchange);
+  Step ReadBody(Exchange& exchange);
+  Step ReadSizedBody(Exchange& exchange, SteadyClock::time_point deadline);
+  Step ReadChunkedBody(Exchange& exchange, SteadyClock::time_point deadline);
+  Step ReadMoreBody(Exchange& exchange, SteadyClock::time_point deadline);
+  ClientSocket::Read ReadMore(SteadyClock::time_point deadline, int interrupt_fd);
+
+  void CallEndpoint(Exchange& exchange);
+  bool Send(Exchange& exchange);
+  void Present(Exchange& exchange, httplib::Response& response);
+  bool SendEvents(Exchange& exchange, httplib::DataSink& sink);
+  void Account(const Exchange& exchange);
+
+  GateState& state_;
+  ClientSocket& socket_;
+  std::array<char, 16 * 1024> buffer_;
+  std::string_view unread_;  // of buffer_
+  absl::BitGen random_;
+  Exchange* sending_ = nullptr;
+};
+
+}  // namespace hearth::server
+
+#endif  // HEARTH_SERVER_HTTP_GATE_H_

@@ -1,0 +1,143 @@
+#include "server/http/http_server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/http/client_socket.h"
+#include "server/status.h"
+
+namespace hearth::server {
+namespace {
+
+// An endpoint's deepest need is a JSON document of depth 64.
+constexpr size_t kStackBytes = 512 * 1024;
+
+// Refuses a connection there is no room for, without waiting for anything: on the accept thread.
+void Shed(const Connection& connection) {
+  HttpError error = Refusal(503, "too many connections");
+  error.code = "overloaded";
+  const std::string body = ErrorBody(error);
+  const std::string reply = absl::StrCat(
+      "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 1\r\n"
+      "Content-Type: application/json\r\nContent-Length: ",
+      body.size(), "\r\n\r\n", body);
+  send(connection.fd, reply.data(), reply.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  shutdown(connection.fd, SHUT_WR);
+  char dropped[4096];  // what is left unread when a socket is closed makes it send RST
+  while (recv(connection.fd, dropped, sizeof(dropped), MSG_DONTWAIT) > 0) {
+  }
+  close(connection.fd);
+}
+
+}  // namespace
+
+struct HttpServer::Served {
+  HttpServer* server;
+  Connection connection;
+};
+
+HttpServer::HttpServer(Daemon& daemon, int drain_fd)
+    : daemon_(daemon), state_(daemon, GateLimits::From(daemon.config().limits()), drain_fd) {}
+
+absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(Daemon& daemon,
+                                                              std::vector<Listener> listeners) {
+  const int drain_fd = eventfd(0, EFD_CLOEXEC);
+  if (drain_fd < 0) return absl::InternalError(absl::StrCat("eventfd: ", strerror(errno)));
+  std::unique_ptr<HttpServer> server(new HttpServer(daemon, drain_fd));
+  absl::StatusOr<std::unique_ptr<AcceptLoop>> loop =
+      AcceptLoop::Start(std::move(listeners),
+                        [raw = server.get()](Connection connection) { raw->Receive(connection); });
+  if (!loop.ok()) return loop.status();
+  server->accept_loop_ = *std::move(loop);
+  return server;
+}
+
+HttpServer::~HttpServer() {
+  Drain(absl::ZeroDuration());
+  close(state_.drain_fd);
+}
+
+void HttpServer::Drain(absl::Duration limit) {
+  if (accept_loop_ != nullptr) accept_loop_->Stop();
+  state_.draining = true;
+  eventfd_write(state_.drain_fd, 1);
+  const auto none_open = [this] { return open_ == 0; };
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (changed_.wait_for(lock, absl::ToChronoMilliseconds(limit), none_open)) return;
+  for (int fd : fds_) shutdown(fd, SHUT_RDWR);
+  changed_.wait(lock, none_open);
+}
+
+int HttpServer::open_connections() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return open_;
+}
+
+void HttpServer::Receive(const Connection& connection) {
+  if (!Admit(connection)) {
+    daemon_.metrics().CountShed("http");
+    Shed(connection);
+    return;
+  }
+  auto served = std::make_unique<Served>(Served{this, connection});
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attributes, kStackBytes);
+  pthread_t thread;
+  const bool started = pthread_create(&thread, &attributes, RunThread, served.get()) == 0;
+  pthread_attr_destroy(&attributes);
+  if (started) {
+    served.release();
+    return;
+  }
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    fds_.erase(connection.fd);
+  }
+  daemon_.metrics().CountShed("http");
+  Shed(connection);
+  Forget();
+}
+
+bool HttpServer::Admit(const Connection& connection) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (open_ >= state_.limits.max_connections) return false;
+  fds_.insert(connection.fd);
+  daemon_.metrics().SetConnections("http", ++open_);
+  return true;
+}
+
+// Nothing of the server may be touched after this: its destructor waits for it.
+void HttpServer::Forget() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  daemon_.metrics().SetConnections("http", --open_);
+  changed_.notify_all();
+}
+
+void* HttpServer::RunThread(void* served) {
+  const std::unique_ptr<Served> owned(static_cast<Served*>(served));
+  owned->server->Serve(owned->connection);
+  owned->server->Forget();
+  return nullptr;
+}
+
+void HttpServer::Serve(const Connection& connection) {
+  ClientSocket socket(connection, state_.limits.write_timeout);
+  {
+    Gate gate(state_, socket);
+    gate.Run();
+  }
+  std::lock_guard<std::mutex> lock(mutex_);
+  fds_.erase(connection.fd);  // before `socket` closes it and its number names another
+}
+
+}  // namespace hearth::server

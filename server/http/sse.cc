@@ -1,0 +1,26 @@
+#include "server/http/sse.h"
+
+#include <string>
+
+namespace hearth::server {
+
+bool SseStream::Write(std::string_view bytes) {
+  last_write_ = std::chrono::steady_clock::now();
+  return write_(bytes);
+}
+
+bool SseStream::Send(std::string_view data) {
+  std::string event = "data: ";
+  event += data;
+  event += "\n\n";
+  return Write(event);
+}
+
+bool SseStream::KeepAlive() { return Write(": keep-alive\n\n"); }
+
+bool SseStream::KeepAliveIfSilent() {
+  if (std::chrono::steady_clock::now() - last_write_ < keep_alive_) return true;
+  return KeepAlive();
+}
+
+}  // namespace hearth::server

@@ -1,0 +1,40 @@
+// Server-sent events (HTML, 9.2) to one client.
+#ifndef HEARTH_SERVER_HTTP_SSE_H_
+#define HEARTH_SERVER_HTTP_SSE_H_
+
+#include <chrono>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+namespace hearth::server {
+
+// How long a stream may be silent before a comment shows the client, and every proxy between,
+// that it lives.
+inline constexpr std::chrono::seconds kSseKeepAlive{10};
+
+class SseStream {
+ public:
+  // `write` sends bytes to the client at once; false when it is gone or has stalled.
+  explicit SseStream(std::function<bool(std::string_view)> write,
+                     std::chrono::milliseconds keep_alive = kSseKeepAlive)
+      : write_(std::move(write)), keep_alive_(keep_alive) {}
+
+  // One event of one data line. REQUIRES: `data` holds no line break.
+  bool Send(std::string_view data);
+  // A comment, which clients skip.
+  bool KeepAlive();
+  // KeepAlive, if the stream has been silent for so long.
+  bool KeepAliveIfSilent();
+
+ private:
+  bool Write(std::string_view bytes);
+
+  const std::function<bool(std::string_view)> write_;
+  const std::chrono::milliseconds keep_alive_;
+  std::chrono::steady_clock::time_point last_write_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace hearth::server
+
+#endif  // HEARTH_SERVER_HTTP_SSE_H_

@@ -1,0 +1,129 @@
+// hearthd: the command line.
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "server/commands.h"
+#include "server/status.h"
+#include "server/version.h"
+
+namespace hearth::server {
+namespace {
+
+constexpr char kPrecedence[] =
+    "Flags override the file, the file overrides the environment (HEARTH_ISA).\n"
+    "Under systemd, sockets passed as \"http\" and \"grpc\" replace the listeners.";
+
+CLI::App* AddSubcommand(CLI::App& app, const char* name, const char* description) {
+  CLI::App* command = app.add_subcommand(name, description);
+  command->set_version_flag("--version", std::string("hearthd ") + kVersion);
+  return command;
+}
+
+void AddListener(CLI::App* command, const char* flag, const char* description,
+                 google::protobuf::RepeatedPtrField<std::string>* out) {
+  command
+      ->add_option_function<std::vector<std::string>>(
+          flag,
+          [out](const std::vector<std::string>& texts) { out->Assign(texts.begin(), texts.end()); },
+          description)
+      ->type_name("HOST:PORT|unix:PATH")
+      ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+template <typename T, typename Set>
+CLI::Option* AddNumber(CLI::App* command, const char* flag, const char* description, Set set) {
+  return command->add_option_function<T>(flag, set, description)->check(CLI::PositiveNumber);
+}
+
+void AddEngineFlags(CLI::App* command, v1::Engine* engine) {
+  AddNumber<int32_t>(command, "--threads", "Kernel threads",
+                     [engine](int32_t n) { engine->set_threads(n); });
+  AddNumber<int32_t>(command, "--kv-tokens", "Tokens the KV cache holds",
+                     [engine](int32_t n) { engine->set_kv_tokens(n); });
+  command
+      ->add_option_function<std::string>(
+          "--kv-type",
+          [engine](const std::string& name) {
+            v1::KvType type = v1::KV_TYPE_UNSPECIFIED;
+            v1::KvType_Parse(name, &type);
+            engine->set_kv_type(type);
+          },
+          "Numbers in the KV cache")
+      ->check(CLI::IsMember({"int8", "f16", "f32"}));
+  AddNumber<int32_t>(command, "--max-context", "Longest prompt + output of a request",
+                     [engine](int32_t n) { engine->set_max_context(n); });
+  AddNumber<int64_t>(command, "--memory-limit", "For weights, KV cache and buffers",
+                     [engine](int64_t n) { engine->set_memory_limit_bytes(n); })
+      ->type_name("BYTES");
+  command->add_option_function<std::string>(
+      "--isa", [engine](const std::string& isa) { engine->set_isa(isa); },
+      "Instruction set of the kernels; the results are the same");
+}
+
+void AddServe(CLI::App& app, ServeOptions& options) {
+  CLI::App* serve = AddSubcommand(app, "serve", "Serve a model over HTTP and gRPC");
+  serve->footer(kPrecedence);
+  v1::Config* flags = &options.flags;
+  serve
+      ->add_option_function<std::string>(
+          "--model", [flags](const std::string& path) { flags->set_model(path); },
+          "Model file (GGUF)")
+      ->type_name("FILE");
+  serve->add_option("--config", options.config_path, "Configuration (JSON, see config/hearth.json)")
+      ->type_name("FILE");
+  serve->add_flag("--check-config", options.check_config,
+                  "Check the configuration, leave the model alone, exit 0 or 78");
+  AddListener(serve, "--http", "HTTP listener, repeatable; port 0 takes a free one",
+              flags->mutable_listen()->mutable_http());
+  AddListener(serve, "--grpc", "gRPC listener, likewise", flags->mutable_listen()->mutable_grpc());
+  AddEngineFlags(serve, flags->mutable_engine());
+  serve->add_option_function<std::string>(
+      "--model-id", [flags](const std::string& id) { flags->set_model_id(id); },
+      "Name clients use for the model");
+  serve
+      ->add_option_function<std::string>(
+          "--key-file",
+          [flags](const std::string& path) { flags->mutable_auth()->set_key_file(path); },
+          "API keys, one a line")
+      ->type_name("FILE");
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("A local inference daemon: one language model, OpenAI-compatible HTTP and gRPC.",
+               "hearthd");
+  app.set_version_flag("--version", std::string("hearthd ") + kVersion);
+  app.require_subcommand(1);
+
+  ServeOptions serve;
+  AddServe(app, serve);
+
+  InspectOptions inspect;
+  CLI::App* inspect_command = AddSubcommand(app, "inspect", "List a model file's contents");
+  inspect_command->add_option("FILE", inspect.path, "Model file")->required();
+  inspect_command->add_flag("--json", inspect.json, "Print JSON");
+
+  TokenizeOptions tokenize;
+  CLI::App* tokenize_command = AddSubcommand(app, "tokenize", "Turn standard input into token ids");
+  tokenize_command->add_option("--model", tokenize.model_path, "Model or vocabulary file")
+      ->type_name("FILE")
+      ->required();
+  tokenize_command->add_flag("--json", tokenize.json, "Print JSON");
+  tokenize_command->add_flag("--add-special", tokenize.add_special,
+                             "Put BOS first when the model wants one");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  if (app.got_subcommand(inspect_command)) return Inspect(inspect);
+  if (app.got_subcommand(tokenize_command)) return Tokenize(tokenize);
+  return Serve(serve);
+}
+
+}  // namespace
+}  // namespace hearth::server
+
+int main(int argc, char** argv) { return hearth::server::Main(argc, argv); }

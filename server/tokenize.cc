@@ -1,0 +1,34 @@
+// hearthd tokenize: standard input to token ids.
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "engine/engine.h"
+#include "server/commands.h"
+#include "server/status.h"
+
+namespace hearth::server {
+
+int Tokenize(const TokenizeOptions& options) {
+  const auto tokenizer = LoadTokenizer(options.model_path);
+  if (!tokenizer.ok()) {
+    std::cerr << "hearthd: " << tokenizer.status().message() << "\n";
+    return LoadExitCode(tokenizer.status());
+  }
+  const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
+  std::vector<TokenId> ids = (*tokenizer)->Encode(text);
+  if (options.add_special && (*tokenizer)->add_bos() && (*tokenizer)->bos()) {
+    ids.insert(ids.begin(), *(*tokenizer)->bos());
+  }
+  if (options.json) {
+    std::cout << nlohmann::json{{"ids", ids}}.dump() << "\n";
+  } else {
+    std::cout << absl::StrJoin(ids, " ") << "\n";
+  }
+  return std::cout.flush() ? kExitOk : kExitOs;
+}
+
+}  // namespace hearth::server

@@ -1,0 +1,148 @@
+#include "tests/server/grpc/served_daemon.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+namespace hearth::server {
+namespace {
+
+ApiKeys ReadKeys(const std::string& lines) {
+  if (lines.empty()) return ApiKeys();
+  const std::string path = absl::StrCat(testing::TempDir(), "grpc-keys-", getpid());
+  std::ofstream(path) << lines;
+  chmod(path.c_str(), 0600);
+  absl::StatusOr<ApiKeys> keys = ApiKeys::Read(path);
+  unlink(path.c_str());
+  EXPECT_TRUE(keys.ok()) << keys.status();
+  return *std::move(keys);
+}
+
+}  // namespace
+
+ServedDaemon::ServedDaemon(Serving serving) {
+  serving.config.set_model(absl::StrCat(HEARTH_BIN_DIR, "/../models/tiny-q8_0.gguf"));
+  daemon_ = std::make_unique<Daemon>(ResolveDefaults(serving.config), ReadKeys(serving.keys));
+  ListenAddress address{.host = "127.0.0.1", .port = 0, .unix_path = serving.unix_path};
+  absl::StatusOr<Listener> listener = Listener::Bind(address, 0600);
+  EXPECT_TRUE(listener.ok()) << listener.status();
+  std::vector<Listener> listeners;
+  listeners.push_back(*std::move(listener));
+  address_ = listeners[0].name();
+  absl::StatusOr<std::unique_ptr<GrpcServer>> server =
+      GrpcServer::Start(*daemon_, std::move(listeners));
+  EXPECT_TRUE(server.ok()) << server.status();
+  server_ = *std::move(server);
+  if (serving.load) Load();
+}
+
+ServedDaemon::~ServedDaemon() {
+  daemon_->Drain(absl::ZeroDuration());
+  server_.reset();
+}
+
+void ServedDaemon::Load() {
+  EngineOptions options;
+  options.model_path = daemon_->config().model();
+  options.kv_tokens = 4096;
+  options.threads = 1;
+  options.max_running = daemon_->config().engine().max_running();
+  options.max_queued = daemon_->config().limits().max_queued();
+  absl::StatusOr<std::unique_ptr<Engine>> engine = Engine::Load(options);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  daemon_->Serve(*std::move(engine));
+  server_->SetServing(true);
+}
+
+std::shared_ptr<grpc::Channel> ServedDaemon::NewChannel() const {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // no sharing between channels
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
+  return grpc::CreateCustomChannel(address_, grpc::InsecureChannelCredentials(), arguments);
+}
+
+std::unique_ptr<v1::Inference::Stub> ServedDaemon::Inference() const {
+  return v1::Inference::NewStub(NewChannel());
+}
+
+std::unique_ptr<v1::Control::Stub> ServedDaemon::Control() const {
+  return v1::Control::NewStub(NewChannel());
+}
+
+bool ServedDaemon::AwaitIdle() {
+  return Eventually([this] {
+    const EngineStats stats = daemon_->engine().stats();
+    return daemon_->live_sessions() == 0 && stats.running == 0 && stats.queued == 0 &&
+           stats.blocks_used == 0;
+  });
+}
+
+bool Eventually(const std::function<bool()>& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+int ThreadCount() {
+  int count = 0;
+  for ([[maybe_unused]] const auto& entry :
+       std::filesystem::directory_iterator("/proc/self/task")) {
+    ++count;
+  }
+  return count;
+}
+
+int64_t ResidentBytes() {
+  std::ifstream statm("/proc/self/statm");
+  int64_t size = 0, resident = 0;
+  statm >> size >> resident;
+  return resident * sysconf(_SC_PAGESIZE);
+}
+
+std::string Stream::text() const {
+  std::string text;
+  for (const v1::GenerateEvent& event : events) text += event.delta().text();
+  return text;
+}
+
+std::vector<int32_t> Stream::tokens() const {
+  std::vector<int32_t> tokens;
+  for (const v1::GenerateEvent& event : events) {
+    tokens.insert(tokens.end(), event.delta().tokens().begin(), event.delta().tokens().end());
+  }
+  return tokens;
+}
+
+Stream ReadAll(std::unique_ptr<grpc::ClientReader<v1::GenerateEvent>> reader) {
+  Stream stream;
+  v1::GenerateEvent event;
+  while (reader->Read(&event)) stream.events.push_back(event);
+  stream.status = reader->Finish();
+  return stream;
+}
+
+v1::GenerateRequest LongRequest(int max_tokens, int n) {
+  v1::GenerateRequest request;
+  request.set_text("a");
+  request.mutable_options()->set_max_tokens(max_tokens);
+  request.mutable_options()->set_n(n);
+  request.mutable_options()->mutable_sampling()->set_seed(3);
+  return request;
+}
+
+}  // namespace hearth::server

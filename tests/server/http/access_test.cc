@@ -1,0 +1,80 @@
+#include "server/http/access.h"
+
+#include <string>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "gtest/gtest.h"
+
+namespace hearth::server {
+namespace {
+
+RequestHead Head(std::string_view name, std::string_view value) {
+  RequestHead head;
+  head.headers.emplace_back(name, value);
+  return head;
+}
+
+Listener Listen(const char* address) {
+  auto listener = Listener::Bind(*ParseListenAddress(address), 0600);
+  EXPECT_TRUE(listener.ok()) << listener.status();
+  return *std::move(listener);
+}
+
+TEST(Access, B1_B2_HostOnALoopbackListener) {
+  const Listener listener = Listen("127.0.0.1:0");
+  v1::Listen config;
+  config.add_allowed_hosts("Gateway.lan");
+  const auto status = [&](std::string_view host) {
+    const auto refusal = CheckHost(Head("host", host), listener, config);
+    return refusal ? refusal->http_status : 0;
+  };
+  for (const char* host : {"127.0.0.1", "127.0.0.1:8080", "localhost", "LOCALHOST:1", "localhost.",
+                           "[::1]", "[::1]:8080", "gateway.lan", "gateway.lan:80"}) {
+    EXPECT_EQ(status(host), 0) << host;
+  }
+  for (const char* host : {"evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "",
+                           "localhost:", "localhost:99999", "localhost:8080@evil", "[::1", "::1",
+                           "127.0.0.2", "localhost@evil.example", "10.0.0.1"}) {
+    EXPECT_EQ(status(host), 403) << host;
+  }
+}
+
+TEST(Access, HostElsewhereIsFree) {
+  const Listener wide = Listen("0.0.0.0:0");
+  const std::string path = absl::StrCat(testing::TempDir(), "/access_test.sock");
+  const Listener local = Listen(absl::StrCat("unix:", path).c_str());
+  EXPECT_FALSE(CheckHost(Head("host", "evil.example"), wide, {}));
+  EXPECT_FALSE(CheckHost(Head("host", "evil.example"), local, {}));
+}
+
+TEST(Access, B3_B5_Origin) {
+  for (const char* origin : {"http://localhost", "http://localhost:3000", "https://127.0.0.1:1",
+                             "http://[::1]:5173", "HTTP://LocalHost"}) {
+    EXPECT_FALSE(CheckOrigin(Head("origin", origin))) << origin;
+  }
+  for (const char* origin :
+       {"null", "", "http://evil.example", "http://localhost.evil.example", "file://", "localhost",
+        "http://localhost:80@evil.example", "http://127.0.0.1.evil.example", "ftp://localhost"}) {
+    const auto refusal = CheckOrigin(Head("origin", origin));
+    ASSERT_TRUE(refusal) << origin;
+    EXPECT_EQ(refusal->http_status, 403);
+    EXPECT_EQ(refusal->type, "permission_error");
+  }
+  EXPECT_FALSE(CheckOrigin(RequestHead()));
+}
+
+TEST(Access, B16_KeyFailuresRunOutAndComeBack) {
+  KeyFailures failures;
+  auto now = std::chrono::steady_clock::time_point(std::chrono::hours(1));
+  int counted = 0;
+  while (failures.Count(now)) ASSERT_LT(++counted, 1000);
+  EXPECT_EQ(counted, 20);
+  now += std::chrono::milliseconds(350);
+  counted = 0;
+  while (failures.Count(now)) ASSERT_LT(++counted, 1000);
+  EXPECT_EQ(counted, 3);
+}
+
+}  // namespace
+}  // namespace hearth::server

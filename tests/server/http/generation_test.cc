@@ -1,0 +1,330 @@
+// Whole replies, and rows P of the catalogue, on a small random model.
+#include "server/http/generation.h"
+
+#include <string>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/server/http/http_fixture.h"
+
+namespace hearth::server {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr char kChatPath[] = "/v1/chat/completions";
+constexpr char kTextPath[] = "/v1/completions";
+
+class GenerationTest : public HttpTest {
+ protected:
+  void SetUp() override { StartWithModel(); }
+
+  // A chat request with more members, e.g. R"("n":2)".
+  static std::string Chat(std::string_view members = "") {
+    return absl::StrCat(R"({"messages":[{"role":"user","content":"hi"}])",
+                        members.empty() ? "" : ",", std::string(members), "}");
+  }
+  static std::string Text(std::string_view members) {
+    return absl::StrCat(R"({"prompt":"a b",)", std::string(members), "}");
+  }
+
+  RawReply Refused(std::string_view path, std::string_view body, std::string_view param) const {
+    const RawReply reply = Post(path, body);
+    EXPECT_EQ(reply.status, 400) << body << reply.body;
+    EXPECT_EQ(reply.error("param"), param) << body << reply.body;
+    EXPECT_EQ(reply.error("type"), "invalid_request_error");
+    return reply;
+  }
+  void RefusedByBoth(std::string_view members, std::string_view param) const {
+    Refused(kChatPath, Chat(members), param);
+    Refused(kTextPath, Text(members), param);
+  }
+  RawReply Served(std::string_view path, std::string_view body) const {
+    RawReply reply = Post(path, body);
+    EXPECT_EQ(reply.status, 200) << body << reply.body;
+    return reply;
+  }
+};
+
+TEST_F(GenerationTest, ChatReplyIsShapedAsOpenAIs) {
+  const Json reply =
+      Served(kChatPath, Chat(R"("model":"tiny","max_tokens":5,"n":2,"seed":1)")).json();
+  EXPECT_THAT(reply["id"].get<std::string>(), StartsWith("chatcmpl-"));
+  EXPECT_EQ(reply["object"], "chat.completion");
+  EXPECT_EQ(reply["model"], "tiny");
+  EXPECT_GT(reply["created"], 1'600'000'000);
+  EXPECT_THAT(reply["system_fingerprint"].get<std::string>(), StartsWith("fp_"));
+  ASSERT_EQ(reply["choices"].size(), 2u);
+  for (int i = 0; i < 2; ++i) {
+    const Json& choice = reply["choices"][i];
+    EXPECT_EQ(choice["index"], i);
+    EXPECT_EQ(choice["message"]["role"], "assistant");
+    EXPECT_TRUE(choice["message"]["content"].is_string());
+    EXPECT_TRUE(choice["message"]["refusal"].is_null());
+    EXPECT_TRUE(choice["logprobs"].is_null());
+    EXPECT_TRUE(choice["finish_reason"] == "length" || choice["finish_reason"] == "stop");
+  }
+  const Json& usage = reply["usage"];
+  EXPECT_GT(usage["prompt_tokens"], 0);
+  EXPECT_LE(usage["completion_tokens"], 10);
+  EXPECT_EQ(usage["total_tokens"],
+            usage["prompt_tokens"].get<int>() + usage["completion_tokens"].get<int>());
+  EXPECT_TRUE(usage["prompt_tokens_details"]["cached_tokens"].is_number());
+}
+
+TEST_F(GenerationTest, CompletionReplyIsShapedAsOpenAIs) {
+  const Json reply = Served(kTextPath, Text(R"("max_tokens":3,"temperature":0)")).json();
+  EXPECT_THAT(reply["id"].get<std::string>(), StartsWith("cmpl-"));
+  EXPECT_EQ(reply["object"], "text_completion");
+  ASSERT_EQ(reply["choices"].size(), 1u);
+  EXPECT_TRUE(reply["choices"][0]["text"].is_string());
+  EXPECT_TRUE(reply["choices"][0]["logprobs"].is_null());
+  EXPECT_EQ(reply["choices"][0].count("message"), 0u);
+}
+
+TEST_F(GenerationTest, SameSeedSameText) {
+  const std::string body = Text(R"("max_tokens":8,"seed":-7,"temperature":1)");
+  EXPECT_EQ(Served(kTextPath, body).json()["choices"], Served(kTextPath, body).json()["choices"]);
+}
+
+TEST_F(GenerationTest, ModelsAreListedAndFound) {
+  const Json list = Get("/v1/models").json();
+  EXPECT_EQ(list["object"], "list");
+  ASSERT_EQ(list["data"].size(), 1u);
+  EXPECT_EQ(list["data"][0]["id"], "tiny");
+  EXPECT_EQ(list["data"][0]["object"], "model");
+  EXPECT_EQ(Get("/v1/models/tiny").json(), list["data"][0]);
+  EXPECT_EQ(Get("/v1/models/%74iny").status, 200);
+  const RawReply other = Get("/v1/models/..%2fpasswd");
+  EXPECT_EQ(other.status, 404);
+  EXPECT_EQ(other.error("code"), "model_not_found");
+  EXPECT_EQ(Get("/ready").status, 200);
+}
+
+TEST_F(GenerationTest, P1_P2_Model) {
+  Served(kTextPath, R"({"prompt":"","temperature":0,"max_tokens":3})");
+  for (const char* name : {"gpt-5", "../../etc/passwd"}) {
+    const RawReply reply = Post(kChatPath, Chat(absl::StrCat(R"("model":")", name, "\"")));
+    EXPECT_EQ(reply.status, 404);
+    EXPECT_EQ(reply.error("param"), "model");
+    EXPECT_EQ(reply.error("code"), "model_not_found");
+  }
+  RefusedByBoth(R"("model":5)", "model");
+  RefusedByBoth(R"("model":"")", "model");
+  RefusedByBoth(R"("model":"a\u0000")", "model");
+}
+
+TEST_F(GenerationTest, P3_P4_P5_P6_Messages) {
+  const auto refused = [this](std::string_view messages, std::string_view param) {
+    return Refused(kChatPath, absl::StrCat("{\"messages\":", std::string(messages), "}"), param);
+  };
+  Refused(kChatPath, "{}", "messages");
+  refused("[]", "messages");
+  refused("{}", "messages");
+  refused("\"hi\"", "messages");
+  refused("[5]", "messages[0]");
+  refused(R"([{"content":"x"}])", "messages[0].role");
+  refused(R"([{"role":"user","content":"a"},{"role":"wizard","content":"b"}])", "messages[1].role");
+  refused(R"([{"role":7,"content":"x"}])", "messages[0].role");
+  refused(R"([{"role":"user"}])", "messages[0].content");
+  for (const char* content : {"null", "5", "[]", "{}", "true"}) {
+    refused(absl::StrCat(R"([{"role":"user","content":)", content, "}]"), "messages[0].content");
+  }
+  refused(R"([{"role":"user","content":["a"]}])", "messages[0].content[0]");
+  refused(R"([{"role":"user","content":[{"text":"a"}]}])", "messages[0].content[0].type");
+  refused(R"([{"role":"user","content":[{"type":"text","text":1}]}])",
+          "messages[0].content[0].text");
+  for (const char* type : {"image_url", "input_audio", "file"}) {
+    const RawReply reply =
+        refused(absl::StrCat(R"([{"role":"user","content":[{"type":"text","text":"a"},{"type":")",
+                             type, R"("}]}])"),
+                "messages[0].content[1].type");
+    EXPECT_EQ(reply.error("code"), "unsupported_value");
+  }
+  refused(R"([{"role":"user","content":"x","name":"bob"}])", "messages[0].name");
+  refused(R"([{"role":"assistant","content":"x","tool_calls":[{"id":"a"}]}])",
+          "messages[0].tool_calls");
+}
+
+TEST_F(GenerationTest, MessagesMayBePartsAndCarryWhatSdksSendBack) {
+  const Json whole =
+      Served(kChatPath,
+             R"({"messages":[{"role":"user","content":"ab"}],"max_tokens":4,"temperature":0})")
+          .json();
+  const Json parts = Served(kChatPath,
+                            R"({"messages":[{"role":"user","content":[{"type":"text","text":"a"},
+                 {"type":"text","text":"b"}]}],"max_tokens":4,"temperature":0})")
+                         .json();
+  EXPECT_EQ(whole["choices"], parts["choices"]);
+  Served(kChatPath,
+         R"({"messages":[{"role":"developer","content":"s"},{"role":"user","content":"u"},
+             {"role":"assistant","content":"a","refusal":null,"tool_calls":null,"audio":null,
+              "annotations":[]},{"role":"user","content":"v"}],"max_tokens":1})");
+}
+
+TEST_F(GenerationTest, P7_TooManyMessages) {
+  std::string messages = R"({"role":"user","content":"x"})";
+  for (int i = 0; i < 10'000; ++i) messages += R"(,{"role":"user","content":"x"})";
+  Refused(kChatPath, absl::StrCat("{\"messages\":[", messages, "]}"), "messages");
+}
+
+TEST_F(GenerationTest, P8_P9_Prompts) {
+  const auto refused = [this](std::string_view prompt) {
+    Refused(kTextPath, absl::StrCat("{\"max_tokens\":2,\"prompt\":", std::string(prompt), "}"),
+            "prompt");
+  };
+  Refused(kTextPath, "{}", "prompt");
+  for (const char* prompt :
+       {"null", "5", "{}", "[]", R"(["a","b"])", "[[1,2],[3]]", "[1,\"a\"]", "[1.5]", "[true]",
+        "[-1]", "[2147483648]", "[9223372036854775808]", "[1000000]"}) {
+    refused(prompt);
+  }
+  for (const char* prompt : {R"("")", R"("  \n")", R"(["a"])", R"([""])", "[3,4,5]"}) {
+    Served(kTextPath, absl::StrCat("{\"max_tokens\":2,\"prompt\":", prompt, "}"));
+  }
+}
+
+TEST_F(GenerationTest, P11_P12_ContextLength) {
+  std::string ids = "3";
+  for (int i = 0; i < 3000; ++i) ids += ",3";
+  const RawReply reply = Refused(kTextPath, absl::StrCat("{\"prompt\":[", ids, "]}"), "prompt");
+  EXPECT_EQ(reply.error("code"), "context_length_exceeded");
+  EXPECT_EQ(Refused(kTextPath, Text(R"("max_tokens":100000)"), "max_tokens").error("code"),
+            "context_length_exceeded");
+}
+
+TEST_F(GenerationTest, P13_P14_MaxTokens) {
+  for (const char* value : {"0", "-1", "1.5", "\"5\"", "true", "4294967297", "9223372036854775807",
+                            "9223372036854775808", "[1]"}) {
+    RefusedByBoth(absl::StrCat("\"max_tokens\":", value), "max_tokens");
+    Refused(kChatPath, Chat(absl::StrCat("\"max_completion_tokens\":", value)),
+            "max_completion_tokens");
+  }
+  Refused(kChatPath, Chat(R"("max_tokens":4,"max_completion_tokens":5)"), "max_completion_tokens");
+  Served(kChatPath, Chat(R"("max_tokens":4,"max_completion_tokens":4)"));
+  Refused(kTextPath, Text(R"("max_completion_tokens":4)"), "max_completion_tokens");
+}
+
+TEST_F(GenerationTest, P15_P17_P18_P19_P20_P21_Numbers) {
+  struct Case {
+    const char* name;
+    std::vector<const char*> values;
+  };
+  const Case cases[] = {
+      {"n", {"0", "-1", "5", "2147483648", "4294967297", "1.9", "true", "\"1\""}},
+      {"temperature", {"-0.1", "2.1", "1e308", "\"0.7\"", "false"}},
+      {"top_p", {"0", "-1", "1.01", "\"1\""}},
+      {"top_k", {"-2", "1.5", "9000000000"}},
+      {"min_p", {"2", "-0.5"}},
+      {"repetition_penalty", {"0", "-1", "2.5"}},
+      {"presence_penalty", {"2.01", "-2.01"}},
+      {"frequency_penalty", {"2.01", "-2.01", "[]"}},
+      {"seed", {"18446744073709551616", "9223372036854775808", "1.5", "\"1\""}},
+      {"stream", {"\"true\"", "1"}},
+  };
+  for (const Case& c : cases) {
+    for (const char* value : c.values) {
+      RefusedByBoth(absl::StrCat("\"max_tokens\":1,\"", c.name, "\":", value), c.name);
+    }
+  }
+  Served(kChatPath, Chat(R"("max_tokens":1,"temperature":2,"top_p":1,"top_k":5,"min_p":0.5,
+      "repetition_penalty":1.1,"presence_penalty":-2,"frequency_penalty":2,"seed":-1,"n":4)"));
+}
+
+TEST_F(GenerationTest, P22_P24_StopAndLogitBias) {
+  for (const char* stop :
+       {R"(["a","b","c","d","e"])", R"("")", R"([""])", "[1]", "5", "{}", R"("a\u0000")"}) {
+    RefusedByBoth(absl::StrCat("\"stop\":", stop), "stop");
+  }
+  RefusedByBoth(absl::StrCat("\"stop\":\"", std::string(10'240, 'x'), "\""), "stop");
+  std::string many = "{";
+  for (int i = 0; i < 9'999; ++i) absl::StrAppend(&many, i > 0 ? "," : "", "\"", i, "\":1");
+  const std::string biases[] = {R"({"abc":1})", R"({"-1":1})",  R"({"1000000":1})", R"({"1e3":1})",
+                                R"({"":1})",    R"({"3":101})", R"({"3":-101})",    R"({"3":"1"})",
+                                "[]",           many + "}"};
+  for (const std::string& bias : biases) {
+    RefusedByBoth(absl::StrCat("\"logit_bias\":", bias), "logit_bias");
+  }
+  Served(kTextPath, Text(R"("max_tokens":2,"stop":["x","y"],"logit_bias":{"3":-100,"4":5.5})"));
+}
+
+TEST_F(GenerationTest, P26_StreamOptionsNeedAStream) {
+  RefusedByBoth(R"("stream_options":{"include_usage":true})", "stream_options");
+  RefusedByBoth(R"("stream":true,"stream_options":5)", "stream_options");
+  RefusedByBoth(R"("stream":true,"stream_options":{"include_usage":1})",
+                "stream_options.include_usage");
+}
+
+TEST_F(GenerationTest, P32_UnsupportedFieldsAreNamed) {
+  for (const char* name : {"tools", "grammar", "guided_json", "chat_template", "logprobs"}) {
+    const RawReply reply =
+        Refused(kChatPath, Chat(absl::StrCat("\"", name, "\":[{\"a\":1}]")), name);
+    EXPECT_EQ(reply.error("code"), "unsupported_parameter");
+  }
+}
+
+TEST_F(GenerationTest, P35_NullIsAbsentInServedFields) {
+  Served(kChatPath, Chat(R"("max_tokens":1,"max_completion_tokens":null,"n":null,"stop":null,
+      "seed":null,"temperature":null,"top_p":null,"logit_bias":null,"stream":null,
+      "stream_options":null,"model":null,"top_k":null,"tools":null,"user":null)"));
+}
+
+TEST_F(GenerationTest, P36_TimeoutHeader) {
+  for (const char* value : {"0", "-1", "x", "1.5", ""}) {
+    const RawReply reply =
+        Post(kChatPath, Chat(), absl::StrCat("X-Hearth-Timeout-Ms: ", value, "\r\n"));
+    EXPECT_EQ(reply.status, 400) << value;
+    EXPECT_EQ(reply.error("param"), "x-hearth-timeout-ms");
+  }
+  EXPECT_EQ(
+      Post(kChatPath, Chat(R"("max_tokens":1)"), "X-Hearth-Timeout-Ms: 1000000000000\r\n").status,
+      200);
+}
+
+TEST_F(GenerationTest, J18_UnknownFieldsAreIgnoredAndNamed) {
+  const RawReply reply = Served(kChatPath, Chat(R"("max_tokens":1,"frob\r\nX: 1":2,"zap":null)"));
+  EXPECT_EQ(reply.headers.at("x-hearth-ignored"), "frob??X??1, zap");
+  EXPECT_EQ(Served(kChatPath, Chat(R"("max_tokens":1)")).headers.count("x-hearth-ignored"), 0u);
+}
+
+TEST_F(GenerationTest, J13_NulInContentIsText) {
+  Served(kChatPath, R"({"messages":[{"role":"user","content":"a\u0000b"}],"max_tokens":1})");
+}
+
+TEST_F(GenerationTest, F16_ClientThatLeavesCancelsItsGeneration) {
+  for (const bool reset : {false, true}) {
+    RawClient client(tcp());
+    client.Send(RequestText("POST", kTextPath, Text(R"("max_tokens":1900,)" + Endless())));
+    ASSERT_TRUE(Eventually([&] { return daemon_->live_sessions() == 1; }));
+    if (reset) {
+      client.Reset();
+    } else {
+      client.HalfClose();
+    }
+    const absl::Time left = absl::Now();
+    ASSERT_TRUE(Eventually([&] { return daemon_->live_sessions() == 0; }));
+    EXPECT_LT(absl::Now() - left, absl::Milliseconds(250));
+  }
+  ASSERT_TRUE(Eventually([&] { return daemon_->engine().stats().running == 0; }));
+}
+
+TEST_F(GenerationTest, F2_DrainLetsAReplyFinishAndRefusesTheNext) {
+  RawClient client(tcp());
+  RawClient late(tcp());
+  late.Send(RequestText("GET", "/health"));
+  EXPECT_EQ(late.Receive().status, 200);
+  client.Send(RequestText("POST", kTextPath, Text(R"("max_tokens":500,)" + Endless())));
+  ASSERT_TRUE(Eventually([&] { return daemon_->live_sessions() == 1; }));
+  daemon_->Drain(absl::Seconds(20));
+  late.Send(RequestText("POST", kTextPath, Text(R"("max_tokens":1)")));
+  EXPECT_EQ(late.Receive().error("code"), "draining");
+  EXPECT_EQ(Get("/ready").error("code"), "draining");
+  EXPECT_EQ(client.Receive().status, 200);
+  server_->Drain(absl::Seconds(5));
+}
+
+}  // namespace
+}  // namespace hearth::server

@@ -1,0 +1,115 @@
+// An HttpServer on a free port, with a daemon that loads still or serves a small random model.
+#ifndef HEARTH_TESTS_SERVER_HTTP_HTTP_FIXTURE_H_
+#define HEARTH_TESTS_SERVER_HTTP_HTTP_FIXTURE_H_
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/daemon.h"
+#include "server/http/http_server.h"
+#include "tests/server/http/raw_client.h"
+
+namespace hearth::server {
+
+class HttpTest : public testing::Test {
+ protected:
+  HttpTest() {
+    config_.set_model(absl::StrCat(HEARTH_BIN_DIR, "/../models/tiny-q8_0.gguf"));
+    config_.set_model_id("tiny");
+  }
+
+  ~HttpTest() override {
+    server_.reset();
+    daemon_.reset();
+  }
+
+  // Starts on loopback TCP and on a Unix socket. `keys` are the lines of the key file.
+  void Start(std::string_view keys = "") {
+    ApiKeys read;
+    if (!keys.empty()) {
+      const std::string path = absl::StrCat(testing::TempDir(), "/keys.", getpid());
+      const int fd = open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+      ASSERT_EQ(write(fd, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+      close(fd);
+      absl::StatusOr<ApiKeys> parsed = ApiKeys::Read(path);
+      ASSERT_TRUE(parsed.ok()) << parsed.status();
+      read = *std::move(parsed);
+    }
+    daemon_ = std::make_unique<Daemon>(ResolveDefaults(config_), std::move(read));
+    std::vector<Listener> listeners;
+    const std::string path = absl::StrCat("unix:", testing::TempDir(), "/http.", getpid());
+    for (const std::string& address : {std::string("127.0.0.1:0"), path}) {
+      absl::StatusOr<Listener> listener = Listener::Bind(*ParseListenAddress(address), 0600);
+      ASSERT_TRUE(listener.ok()) << listener.status();
+      listeners.push_back(*std::move(listener));
+    }
+    auto server = HttpServer::Start(*daemon_, std::move(listeners));
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+
+  // Start, and serve.
+  void StartWithModel() {
+    Start();
+    EngineOptions options;
+    options.model_path = daemon_->config().model();
+    options.kv_tokens = 2048;
+    options.threads = 2;
+    auto engine = Engine::Load(options);
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    daemon_->Serve(*std::move(engine));
+  }
+
+  // A member of a request that keeps the stop tokens from being drawn: it ends by max_tokens alone.
+  std::string Endless() const {
+    std::string bias = "\"logit_bias\":{";
+    for (TokenId id : daemon_->engine().tokenizer().stop_tokens()) {
+      absl::StrAppend(&bias, bias.back() == '{' ? "" : ",", "\"", id, "\":-100");
+    }
+    return bias + "}";
+  }
+
+  const Listener& tcp() const { return server_->listeners()[0]; }
+  const Listener& local() const { return server_->listeners()[1]; }
+
+  // One request on a connection of its own.
+  RawReply Exchange(std::string_view request) const {
+    RawClient client(tcp());
+    client.Send(request);
+    return client.Receive();
+  }
+  RawReply Post(std::string_view path, std::string_view body, std::string_view headers = "") const {
+    return Exchange(RequestText("POST", path, body, headers));
+  }
+  RawReply Get(std::string_view path, std::string_view headers = "") const {
+    return Exchange(RequestText("GET", path, "", headers));
+  }
+
+  template <typename Condition>
+  static bool Eventually(Condition condition, absl::Duration limit = absl::Seconds(5)) {
+    const absl::Time deadline = absl::Now() + limit;
+    while (!condition()) {
+      if (absl::Now() > deadline) return false;
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+    return true;
+  }
+
+  v1::Config config_;
+  std::unique_ptr<Daemon> daemon_;
+  std::unique_ptr<HttpServer> server_;
+};
+
+}  // namespace hearth::server
+
+#endif  // HEARTH_TESTS_SERVER_HTTP_HTTP_FIXTURE_H_

@@ -1,0 +1,260 @@
+// Rows S of the catalogue, on a small random model.
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/http/ascii.h"
+#include "server/http/sse.h"
+#include "tests/server/http/http_fixture.h"
+
+namespace hearth::server {
+namespace {
+
+using ::testing::HasSubstr;
+
+class StreamingTest : public HttpTest {
+ protected:
+  void SetUp() override { StartWithModel(); }
+
+  // Long enough to outlive what a test does to it.
+  std::string Long(int n = 1) const {
+    return absl::StrCat(R"({"prompt":"a b","stream":true,"max_tokens":)", 1900 / n, ",\"n\":", n,
+                        ",", Endless(), "}");
+  }
+
+  bool Freed() const {
+    return daemon_->live_sessions() == 0 && daemon_->engine().stats().running == 0;
+  }
+};
+
+std::vector<Json> Parsed(const std::vector<std::string>& events) {
+  std::vector<Json> parsed;
+  for (const std::string& event : events) {
+    if (event == "[DONE]") continue;
+    parsed.push_back(Json::parse(event, nullptr, false));
+    EXPECT_FALSE(parsed.back().is_discarded()) << event;
+  }
+  return parsed;
+}
+
+TEST_F(StreamingTest, S15_ChatStreamIsShapedAsOpenAIs) {
+  const RawReply reply = Post("/v1/chat/completions",
+                              R"({"messages":[{"role":"user","content":"hi"}],"stream":true,"n":2,
+                                  "max_tokens":6,"stream_options":{"include_usage":true}})");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.headers.at("content-type"), "text/event-stream");
+  EXPECT_EQ(reply.headers.at("cache-control"), "no-cache");
+  const std::vector<std::string> raw = Events(reply.body);
+  EXPECT_EQ(raw.back(), "[DONE]");
+  const std::vector<Json> events = Parsed(raw);
+  int finals[2] = {};
+  for (size_t i = 0; i < events.size(); ++i) {
+    const Json& event = events[i];
+    EXPECT_EQ(event["id"], events[0]["id"]);
+    EXPECT_EQ(event["object"], "chat.completion.chunk");
+    if (i < 2) {
+      EXPECT_EQ(event["choices"][0]["index"], i);
+      EXPECT_EQ(event["choices"][0]["delta"]["role"], "assistant");
+      EXPECT_EQ(event["choices"][0]["delta"]["content"], "");
+    } else if (i + 1 == events.size()) {
+      EXPECT_EQ(event["choices"], Json::array());
+      EXPECT_GT(event["usage"]["total_tokens"], 0);
+      continue;
+    }
+    EXPECT_TRUE(event["usage"].is_null());
+    ASSERT_EQ(event["choices"].size(), 1u);
+    const Json& choice = event["choices"][0];
+    const int index = choice["index"];
+    EXPECT_EQ(finals[index], 0) << "a chunk after the final one";
+    if (!choice["finish_reason"].is_null()) {
+      EXPECT_EQ(choice["delta"], Json::object());
+      ++finals[index];
+    }
+  }
+  EXPECT_EQ(finals[0], 1);
+  EXPECT_EQ(finals[1], 1);
+}
+
+TEST_F(StreamingTest, StreamedTextIsTheWholeText) {
+  const std::string members = R"("prompt":"once","max_tokens":30,"seed":3,"temperature":1)";
+  const Json whole = Post("/v1/completions", absl::StrCat("{", members, "}")).json();
+  const RawReply reply = Post("/v1/completions", absl::StrCat("{\"stream\":true,", members, "}"));
+  std::string text;
+  std::string finish;
+  for (const Json& event : Parsed(Events(reply.body))) {
+    EXPECT_EQ(event["object"], "text_completion");
+    EXPECT_EQ(event.count("usage"), 0u);
+    text += event["choices"][0]["text"].get<std::string>();
+    if (event["choices"][0]["finish_reason"].is_string()) {
+      finish = event["choices"][0]["finish_reason"];
+    }
+  }
+  EXPECT_EQ(text, whole["choices"][0]["text"]);
+  EXPECT_EQ(finish, whole["choices"][0]["finish_reason"]);
+}
+
+TEST_F(StreamingTest, S1_ClientThatClosesFreesItsGeneration) {
+  for (const char* until : {"\r\n\r\n", "data: ", "\n\n\r\n"}) {
+    {
+      RawClient client(tcp());
+      client.Send(RequestText("POST", "/v1/completions", Long()));
+      ASSERT_NE(client.ReceiveUntil(until).find(until), std::string::npos);
+    }
+    const absl::Time left = absl::Now();
+    EXPECT_TRUE(Eventually([&] { return Freed(); }));
+    EXPECT_LT(absl::Now() - left, absl::Milliseconds(250));
+  }
+}
+
+TEST_F(StreamingTest, F15_ResetFreesItsGeneration) {
+  RawClient client(tcp());
+  client.Send(RequestText("POST", "/v1/completions", Long()));
+  client.ReceiveUntil("data: ");
+  client.Reset();
+  const absl::Time left = absl::Now();
+  EXPECT_TRUE(Eventually([&] { return Freed(); }));
+  EXPECT_LT(absl::Now() - left, absl::Milliseconds(250));
+}
+
+TEST_F(StreamingTest, S2_HalfClosedClientIsStillServed) {
+  RawClient client(tcp());
+  client.Send(
+      RequestText("POST", "/v1/completions", R"({"prompt":"a b","stream":true,"max_tokens":100})"));
+  client.HalfClose();
+  EXPECT_EQ(Events(client.Receive().body).back(), "[DONE]");
+}
+
+TEST_F(StreamingTest, S7_EachEventIsOneLine) {
+  const RawReply reply =
+      Post("/v1/completions", R"({"prompt":"a","stream":true,"max_tokens":60,"temperature":2})");
+  ForEachPart(reply.body, '\n', [](std::string_view line) {
+    EXPECT_TRUE(line.empty() || line.starts_with("data: ") || line.starts_with(": ")) << line;
+  });
+}
+
+TEST_F(StreamingTest, S9_ErrorBeforeTheFirstTokenIsAPlainOne) {
+  const RawReply reply = Post("/v1/completions", R"({"prompt":[-1],"stream":true})");
+  EXPECT_EQ(reply.status, 400);
+  EXPECT_EQ(reply.headers.at("content-type"), "application/json");
+  EXPECT_EQ(reply.error("param"), "prompt");
+}
+
+TEST_F(StreamingTest, S8_ErrorInMidStreamEndsItWithoutDone) {
+  RawClient client(tcp());
+  client.Send(RequestText("POST", "/v1/completions", Long()));
+  client.ReceiveUntil("data: ");
+  daemon_->Drain(absl::ZeroDuration());
+  const std::string rest = client.ReceiveUntil("0\r\n\r\n");
+  const std::string end = rest.substr(rest.size() - std::min<size_t>(rest.size(), 200));
+  EXPECT_THAT(end, HasSubstr(R"(data: {"error":{"message":)"));
+  EXPECT_THAT(end, HasSubstr(R"("code":"draining")"));
+  EXPECT_EQ(rest.find("[DONE]"), std::string::npos);
+  EXPECT_TRUE(client.Ends());
+}
+
+TEST_F(StreamingTest, S10_BytesSentMeanwhileAreTheNextRequest) {
+  RawClient client(tcp());
+  client.Send(
+      RequestText("POST", "/v1/completions", R"({"prompt":"a","stream":true,"max_tokens":20})"));
+  client.ReceiveUntil("\r\n\r\n");
+  client.Send(RequestText("GET", "/health"));
+  client.ReceiveUntil("0\r\n\r\n");
+  EXPECT_EQ(client.Receive().body, R"({"status":"ok"})");
+}
+
+TEST_F(StreamingTest, S11_LastEventIdIsIgnored) {
+  EXPECT_EQ(Post("/v1/completions", R"({"prompt":"a","stream":true,"max_tokens":2})",
+                 "Last-Event-ID: 5\r\n")
+                .status,
+            200);
+}
+
+TEST_F(StreamingTest, S13_Http10ClientGetsNoChunks) {
+  const std::string body = R"({"prompt":"a","stream":true,"max_tokens":5})";
+  RawClient client(tcp());
+  client.Send(
+      absl::StrCat("POST /v1/completions HTTP/1.0\r\nContent-Type: application/json\r\n"
+                   "Content-Length: ",
+                   body.size(), "\r\n\r\n", body));
+  const RawReply reply = client.Receive();
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.headers.count("transfer-encoding"), 0u);
+  EXPECT_EQ(reply.headers.count("content-length"), 0u);
+  EXPECT_TRUE(reply.body.starts_with("data: ")) << reply.body;
+  EXPECT_EQ(Events(reply.body).back(), "[DONE]");
+}
+
+TEST_F(StreamingTest, S14_ManyOpenAndCloseLeaveNothing) {
+  for (int i = 0; i < 200; ++i) {
+    RawClient client(tcp());
+    client.Send(RequestText("POST", "/v1/completions", Long()));
+    if (i % 2 == 0) client.ReceiveUntil("\r\n\r\n");
+  }
+  EXPECT_TRUE(
+      Eventually([&] { return Freed() && server_->open_connections() == 0; }, absl::Seconds(20)));
+}
+
+class SlowReaderTest : public StreamingTest {
+ protected:
+  SlowReaderTest() {
+    config_.mutable_limits()->set_write_timeout_ms(300);
+    config_.mutable_limits()->set_stream_buffer_bytes(1024);
+  }
+};
+
+TEST_F(SlowReaderTest, S3_ReaderThatNeverReadsIsCutAndOthersAreServed) {
+  RawClient stalled(local());
+  stalled.ReadSlowly();
+  stalled.Send(RequestText("POST", "/v1/completions", Long(4)));
+  ASSERT_TRUE(Eventually([&] { return daemon_->live_sessions() == 1; }));
+  EXPECT_EQ(Post("/v1/completions", R"({"prompt":"a","max_tokens":3})").status, 200);
+  EXPECT_TRUE(Eventually([&] { return Freed(); }, absl::Seconds(60)));
+  EXPECT_EQ(stalled.ReceiveUntil("[DONE]").find("[DONE]"), std::string::npos);
+}
+
+TEST_F(SlowReaderTest, S4_ReaderOfAByteAtATimeIsCut) {
+  RawClient slow(tcp());
+  slow.ReadSlowly();
+  slow.Send(RequestText("POST", "/v1/completions", Long(4)));
+  ASSERT_TRUE(Eventually([&] { return daemon_->live_sessions() == 1; }));
+  const bool freed = Eventually(
+      [&] {
+        slow.ReadByte();
+        absl::SleepFor(absl::Milliseconds(15));
+        return Freed();
+      },
+      absl::Seconds(60));
+  EXPECT_TRUE(freed);
+  EXPECT_EQ(slow.ReceiveUntil("[DONE]").find("[DONE]"), std::string::npos);
+}
+
+TEST(Sse, S12_CommentsFillSilenceOnly) {
+  std::string sent;
+  const auto write = [&sent](std::string_view bytes) {
+    sent += bytes;
+    return true;
+  };
+  SseStream patient(write);
+  EXPECT_TRUE(patient.KeepAliveIfSilent());
+  EXPECT_EQ(sent, "");
+  SseStream stream(write, std::chrono::milliseconds(20));
+  EXPECT_TRUE(stream.Send("{}"));
+  absl::SleepFor(absl::Milliseconds(25));
+  EXPECT_TRUE(stream.KeepAliveIfSilent());
+  EXPECT_TRUE(stream.KeepAliveIfSilent());
+  EXPECT_EQ(sent, "data: {}\n\n: keep-alive\n\n");
+}
+
+TEST(Sse, SaysWhenTheClientIsGone) {
+  SseStream stream([](std::string_view) { return false; });
+  EXPECT_FALSE(stream.Send("{}"));
+  EXPECT_FALSE(stream.KeepAlive());
+}
+
+}  // namespace
+}  // namespace hearth::server
