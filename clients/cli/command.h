@@ -1,0 +1,33 @@
+// The subcommands of `hearth`, one file each.
+#ifndef HEARTH_CLIENTS_CLI_COMMAND_H_
+#define HEARTH_CLIENTS_CLI_COMMAND_H_
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace hearth::cli {
+
+class Interrupt;
+
+// What the command line chose: set by the subcommand that was named, run once parsing is over.
+// Returns the exit code.
+using Run = std::function<int(Interrupt&)>;
+
+// Exit codes, of sysexits(3) where it has one.
+enum ExitCode {
+  kExitOk = 0,
+  kExitFailure = 1,
+  kExitUsage = 64,        // a wrong flag, or a request the daemon refuses as wrong
+  kExitUnavailable = 69,  // nobody listens, or the daemon loads or drains
+  kExitInterrupted = 130,
+};
+
+// Each adds its subcommand to `app`.
+void AddChat(CLI::App& app, Run& run);
+void AddGenerate(CLI::App& app, Run& run);
+void AddModels(CLI::App& app, Run& run);
+void AddLoad(CLI::App& app, Run& run);
+
+}  // namespace hearth::cli
+
+#endif  // HEARTH_CLIENTS_CLI_COMMAND_H_

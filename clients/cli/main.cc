@@ -1,0 +1,27 @@
+// hearth: talks to hearthd from a shell.
+#include <CLI/CLI.hpp>
+
+#include "clients/cli/command.h"
+#include "clients/cli/interrupt.h"
+
+int main(int argc, char** argv) {
+  using namespace hearth::cli;
+  Interrupt interrupt;  // first, so that every thread inherits its signal mask
+  CLI::App app{"Talks to hearthd, the local inference daemon.", "hearth"};
+  app.require_subcommand(1);
+  Run run;
+  AddChat(app, run);
+  AddGenerate(app, run);
+  AddModels(app, run);
+  AddLoad(app, run);
+  app.set_version_flag("--version", "hearth " HEARTH_VERSION);
+  for (CLI::App* command : app.get_subcommands({})) {
+    command->set_version_flag("--version", "hearth " HEARTH_VERSION);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  return run(interrupt);
+}
