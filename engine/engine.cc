@@ -67,7 +67,7 @@ ModelInfo Describe(const Checkpoint& checkpoint, const Sizes& sizes, const Engin
 
 absl::Status CheckOptions(const EngineOptions& options) {
   if (options.max_running < 1 || options.max_batch_tokens < options.max_running) {
-    return absl::InvalidArgumentError(
+    return absl::FailedPreconditionError(
         absl::StrCat("max_batch_tokens ", options.max_batch_tokens, " and max_running ",
                      options.max_running, ": a step must hold one token of every running request"));
   }

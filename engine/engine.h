@@ -89,7 +89,8 @@ class Engine {
   using LoadProgress = std::function<void(int percent)>;
 
   // Opens, checks, plans and loads. DataLoss or InvalidArgument for a bad file, NotFound,
-  // PermissionDenied; ResourceExhausted with the arithmetic when the plan exceeds the limit.
+  // PermissionDenied; FailedPrecondition for options the file or the CPU cannot meet;
+  // ResourceExhausted with the arithmetic when the plan exceeds the limit.
   static absl::StatusOr<std::unique_ptr<Engine>> Load(const EngineOptions& options,
                                                       const LoadProgress& progress = {});
   // Cancels what is left and joins the engine thread.

@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstdlib>
+#include <mutex>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/numbers.h"
@@ -65,18 +67,17 @@ absl::StatusOr<ActivatedListeners> TakeActivatedListeners() {
 Watchdog::Watchdog(std::function<uint64_t()> heartbeat) : heartbeat_(std::move(heartbeat)) {
   uint64_t microseconds = 0;
   if (sd_watchdog_enabled(/*unset_environment=*/0, &microseconds) <= 0) return;
-  const absl::Duration limit = absl::Microseconds(microseconds);
-  thread_ = std::thread([this, limit] { Run(std::min(limit / 4, absl::Seconds(5))); });
+  const std::chrono::microseconds quarter(microseconds / 4);
+  const auto interval = std::min<std::chrono::microseconds>(quarter, std::chrono::seconds(5));
+  thread_ = std::jthread([this, interval](std::stop_token stop) { Run(stop, interval); });
 }
 
-Watchdog::~Watchdog() {
-  stop_.Notify();
-  if (thread_.joinable()) thread_.join();
-}
-
-void Watchdog::Run(absl::Duration interval) {
+void Watchdog::Run(const std::stop_token& stop, std::chrono::microseconds interval) {
+  std::mutex mutex;
+  std::condition_variable_any stopping;
+  std::unique_lock lock(mutex);
   uint64_t last = heartbeat_();
-  while (!stop_.WaitForNotificationWithTimeout(interval)) {
+  while (!stopping.wait_for(lock, stop, interval, [&] { return stop.stop_requested(); })) {
     const uint64_t now = heartbeat_();
     if (now == last) continue;
     last = now;

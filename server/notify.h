@@ -3,15 +3,15 @@
 #ifndef HEARTH_SERVER_NOTIFY_H_
 #define HEARTH_SERVER_NOTIFY_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/synchronization/notification.h"
-#include "absl/time/time.h"
 #include "server/listener.h"
 
 namespace hearth::server {
@@ -36,14 +36,12 @@ class Watchdog {
  public:
   // `heartbeat` grows while the engine is well; called from the watchdog's thread.
   explicit Watchdog(std::function<uint64_t()> heartbeat);
-  ~Watchdog();
 
  private:
-  void Run(absl::Duration interval);
+  void Run(const std::stop_token& stop, std::chrono::microseconds interval);
 
   std::function<uint64_t()> heartbeat_;
-  absl::Notification stop_;
-  std::thread thread_;
+  std::jthread thread_;
 };
 
 }  // namespace hearth::server

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <memory>
 #include <thread>
 
@@ -13,7 +14,6 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "engine/engine.h"
 #include "engine/status_macros.h"
@@ -142,20 +142,16 @@ absl::Status WarmUp(Engine& engine) {
   struct Sink : EventSink {
     void OnEvent(const Event& event) override {
       const auto* finish = std::get_if<Finish>(&event);
-      if (finish == nullptr) return;
-      status = finish->status;
-      finished.Notify();
+      if (finish != nullptr) status.set_value(finish->status);
     }
-    absl::Status status;
-    absl::Notification finished;
+    std::promise<absl::Status> status;
   };
   auto sink = std::make_shared<Sink>();
   Request request;
   request.prompt = {engine.tokenizer().bos().value_or(0)};
   request.max_tokens = 1;
   HEARTH_RETURN_IF_ERROR(engine.Submit(std::move(request), sink).status());
-  sink->finished.WaitForNotification();
-  return sink->status;
+  return sink->status.get_future().get();
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> LoadAndWarmUp(const v1::Config& config) {

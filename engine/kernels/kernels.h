@@ -168,7 +168,7 @@ std::vector<std::string_view> SupportedIsas();
 
 // For each op its best kernel of `isa` and the sets below it. An empty `isa` is the value of the
 // environment variable HEARTH_ISA and, when that is unset or empty, the best supported.
-// InvalidArgument, naming the supported ones, for any other name.
+// FailedPrecondition, naming the supported ones, for any other name.
 absl::StatusOr<Table> Select(std::string_view isa);
 
 }  // namespace hearth::kernels

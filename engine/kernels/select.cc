@@ -63,7 +63,7 @@ absl::StatusOr<Table> Select(std::string_view isa) {
   if (allowed.empty()) {
     std::string supported;
     for (std::string_view name : SupportedIsas()) supported.append(" ").append(name);
-    return absl::InvalidArgumentError(
+    return absl::FailedPreconditionError(
         absl::StrCat("instruction set \"", std::string(isa.substr(0, 32)),
                      "\" is not one that this CPU has kernels for:", supported));
   }

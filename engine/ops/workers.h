@@ -31,7 +31,8 @@ class Workers {
  public:
   // Bytes that Create will allocate, for the memory plan.
   static size_t PlannedBytes(const WorkersOptions& options);
-  // InvalidArgument for an unknown isa, ResourceExhausted for memory or threads that cannot be had.
+  // FailedPrecondition for an unknown isa, ResourceExhausted for memory or threads that cannot be
+  // had.
   static absl::StatusOr<std::unique_ptr<Workers>> Create(const WorkersOptions& options);
   ~Workers();
 

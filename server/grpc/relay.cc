@@ -16,8 +16,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/random/random.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "server/grpc/frame_checker.h"
 
 namespace hearth::server {
@@ -190,6 +192,7 @@ Relay::Relay(const Limits& limits, std::function<void(int)> on_count, int epoll_
       on_count_(std::move(on_count)),
       epoll_fd_(epoll_fd),
       wake_fd_(wake_fd),
+      instance_(absl::StrFormat("%016x", absl::Uniform<uint64_t>(absl::BitGen()))),
       thread_([this] { Run(); }) {}
 
 Relay::~Relay() {
@@ -209,7 +212,7 @@ absl::StatusOr<int> Relay::Connect(const Connection& client) {
   auto link = std::make_shared<Link>(client.fd, pair[0], limits_.max_header_block);
   std::lock_guard<std::mutex> lock(mutex_);
   const uint64_t id = next_id_++;
-  const std::string name = absl::StrCat(kNamePrefix, getpid(), "/", id, "/", ClientName(client));
+  const std::string name = absl::StrCat(kNamePrefix, instance_, "/", id, "/", ClientName(client));
   links_.emplace(id, link);  // before its first event
   if (!NameSocket(pair[0], name) || !link->Watch(epoll_fd_, id)) {
     links_.erase(id);

@@ -56,6 +56,7 @@ class Relay {
   const std::function<void(int)> on_count_;
   const int epoll_fd_;
   const int wake_fd_;
+  const std::string instance_;  // random: names are one space for all who share the network
   mutable std::mutex mutex_;
   std::unordered_map<uint64_t, std::shared_ptr<Link>> links_;  // guarded by mutex_, likewise below
   uint64_t next_id_ = 1;

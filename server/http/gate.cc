@@ -111,7 +111,7 @@ struct RouteMatch {
 
 RouteMatch FindRoute(const RequestHead& head) {
   RouteMatch match;
-  const std::string_view method = head.method == "HEAD" ? "GET" : head.method;
+  const std::string_view method = head.method == "HEAD" ? std::string_view("GET") : head.method;
   for (const EndpointRow& row : Endpoints()) {
     const std::optional<std::string_view> tail = MatchPath(row, head.path);
     if (!tail) continue;

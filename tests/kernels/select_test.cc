@@ -58,7 +58,7 @@ TEST_F(SelectTest, EnvironmentNamesTheDefault) {
 
 TEST_F(SelectTest, UnknownNameIsRefusedWithTheSupportedOnes) {
   const absl::Status status = Select("sse9").status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()), HasSubstr("sse9"));
   for (std::string_view name : SupportedIsas()) {
     EXPECT_THAT(std::string(status.message()), HasSubstr(std::string(name)));

@@ -23,7 +23,7 @@ RANKS = {
     "server (commands)": 7,
     "clients/cli": 5,
 }
-VALUES = {"request.h", "batch.h", "vocabulary.h", "check.h", "status_macros.h"}
+VALUES = {"request.h", "batch.h", "kv_type.h", "vocabulary.h", "check.h", "status_macros.h"}
 # The files that put the daemon together.
 COMMANDS = {"main.cc", "serve.cc"}
 # What a server may know of the engine.

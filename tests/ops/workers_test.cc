@@ -122,7 +122,7 @@ TEST(Workers, RefusesAnUnknownInstructionSet) {
   WorkersOptions options;
   options.isa = "mmx";
   const absl::Status status = Workers::Create(options).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(status.message()), testing::HasSubstr("scalar"));
 }
 

@@ -48,6 +48,16 @@ class SessionTest : public testing::Test {
     return request;
   }
 
+  // One that no stop token ends.
+  GenerationRequest LongChat(std::string text, int max_tokens) {
+    GenerationRequest request = Chat(std::move(text));
+    request.max_tokens = max_tokens;
+    for (TokenId stop : daemon_.engine().tokenizer().stop_tokens()) {
+      request.logit_bias.push_back({stop, -100});
+    }
+    return request;
+  }
+
   struct Collected {
     std::vector<std::string> texts;
     std::vector<std::vector<TokenId>> tokens;
@@ -251,8 +261,7 @@ TEST_F(SessionTest, P2_UnknownModelIsNotFound) {
 }
 
 TEST_F(SessionTest, CancelFreesAndReportsWhy) {
-  GenerationRequest request = Chat("long");
-  request.max_tokens = 1500;
+  GenerationRequest request = LongChat("long", 1500);
   auto session = Session::Start(daemon_, request);
   ASSERT_TRUE(session.ok());
   ASSERT_TRUE((*session)->Next(absl::Seconds(10)).ok());
@@ -264,8 +273,7 @@ TEST_F(SessionTest, CancelFreesAndReportsWhy) {
 }
 
 TEST_F(SessionTest, DroppingASessionFreesIt) {
-  GenerationRequest request = Chat("dropped");
-  request.max_tokens = 1500;
+  GenerationRequest request = LongChat("dropped", 1500);
   request.n = 4;
   {
     auto session = Session::Start(daemon_, request);
@@ -298,8 +306,7 @@ TEST_F(SessionTest, NotifyWhenReadyComesOnceForEachAsking) {
 }
 
 TEST_F(SessionTest, DrainLetsShortOnesFinishAndEndsTheRest) {
-  GenerationRequest request = Chat("drain");
-  request.max_tokens = 1800;
+  GenerationRequest request = LongChat("drain", 1800);
   auto session = Session::Start(daemon_, request);
   ASSERT_TRUE(session.ok());
   std::thread reader([&] {
@@ -326,8 +333,7 @@ class SlowReader : public SessionTest {
 };
 
 TEST_F(SlowReader, S3_AReaderThatNeverReadsLosesItsGenerationOnly) {
-  GenerationRequest request = Chat("slow");
-  request.max_tokens = 1500;
+  GenerationRequest request = LongChat("slow", 1500);
   auto slow = Session::Start(daemon_, request);
   ASSERT_TRUE(slow.ok());
   const Collected quick = Run(Chat("quick"));

@@ -1,6 +1,12 @@
 // How connections come in: Unix sockets, the cap, and no descriptors left.
+#include "server/grpc/acceptor.h"
+
 #include <fcntl.h>
 #include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -41,6 +47,55 @@ TEST(Acceptor, CallsAreCountedByWhoMakesThem) {
   EXPECT_EQ(PeerName("unix-abstract:hearth/42/7/ip-127.0.0.1"), "ip-127.0.0.1");
   EXPECT_EQ(PeerName("ipv4:127.0.0.1:80"), "ipv4:127.0.0.1:80");
   EXPECT_EQ(PeerName(""), "");
+}
+
+// Tells each caller what gRPC knows of it.
+class PeerService final : public v1::Control::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
+                                     const v1::GetModelRequest*,
+                                     v1::GetModelResponse* response) override {
+    response->set_id(PeerName(context->peer()));
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+};
+
+std::string PeerSeenThrough(const ListenAddress& address) {
+  PeerService service;
+  Metrics metrics;
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&service);
+  Acceptor acceptor(builder, /*max_connections=*/4, metrics);
+  const auto server = builder.BuildAndStart();
+  auto listener = Listener::Bind(address, 0600);
+  EXPECT_TRUE(listener.ok()) << listener.status();
+  std::vector<Listener> listeners;
+  listeners.push_back(*std::move(listener));
+  EXPECT_TRUE(acceptor
+                  .Start(std::move(listeners), {.max_header_block = 16384,
+                                                .write_timeout = std::chrono::milliseconds(1000)})
+                  .ok());
+  const auto control = v1::Control::NewStub(
+      grpc::CreateChannel(acceptor.listeners()[0].name(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  v1::GetModelResponse model;
+  const grpc::Status status = control->GetModel(&context, {}, &model);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  server->Shutdown(std::chrono::system_clock::now());
+  acceptor.Stop(std::chrono::milliseconds(0));
+  return model.id();
+}
+
+TEST(Acceptor, G8_CallsKnowTheUidOfAUnixClient) {
+  const std::string path = absl::StrCat(testing::TempDir(), "peer-", getpid(), ".sock");
+  EXPECT_EQ(PeerSeenThrough({.host = "", .port = 0, .unix_path = path}),
+            absl::StrCat("uid-", getuid()));
+}
+
+TEST(Acceptor, CallsKnowTheHostOfATcpClient) {
+  EXPECT_EQ(PeerSeenThrough({.host = "127.0.0.1", .port = 0, .unix_path = ""}), "ip-127.0.0.1");
 }
 
 TEST(Acceptor, G16_ConnectionsBeyondTheCapAreClosedAndComeBack) {
