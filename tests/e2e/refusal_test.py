@@ -4,7 +4,9 @@ import json
 import os
 import unittest
 
-from daemon import MODELS, SOURCE, TINY, Daemon, TestCase, run
+from daemon import SHARED, SOURCE, TINY, Daemon, TestCase, run
+
+VOCABULARY = SHARED / "tokenizers/phi-4-mini.vocab-only.gguf"
 
 
 class Refusal(TestCase):
@@ -118,8 +120,6 @@ class Refusal(TestCase):
         self.assertEqual(result.returncode, 71, result.stderr)
         self.assertIn("LISTEN_PID", result.stderr)
 
+    @unittest.skipUnless(VOCABULARY.exists(), f"{VOCABULARY} is absent")
     def test_vocabulary_is_no_model(self):
-        vocabularies = list(MODELS.glob("*vocab*.gguf"))
-        if not vocabularies:
-            self.skipTest("no vocabulary-only file here")
-        self.refused(65, "vocab", model=vocabularies[0])
+        self.refused(65, VOCABULARY.name, model=VOCABULARY)
