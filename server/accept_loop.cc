@@ -108,8 +108,8 @@ bool AcceptLoop::ShedOne(const Listener& listener) {
   if (reserve_fd_ >= 0) close(std::exchange(reserve_fd_, -1));
   const int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
   if (fd >= 0) {
+    shed_.fetch_add(1, std::memory_order_relaxed);  // first: the client sees the close at once
     close(fd);
-    shed_.fetch_add(1, std::memory_order_relaxed);
   }
   reserve_fd_ = OpenReserve();  // another thread may have been faster; then the next try pauses
   return fd >= 0 && reserve_fd_ >= 0;
