@@ -155,7 +155,7 @@ int ExhaustAndRecover() {
   if (!loop.ok()) return 1;
   const int port = (*loop)->listeners()[0].port();
   const int probe = ConnectTo(port);
-  if (ReadByte(probe) != 'x') return 2;
+  if (ReadByte(probe) != 'x' || ReadByte(probe) != 0) return 2;  // closed there: none comes back
   close(probe);
   // The client's sockets come first: they share the limit.
   std::vector<int> clients;
