@@ -3,6 +3,7 @@
 #define HEARTH_ENGINE_VOCABULARY_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,7 +32,7 @@ struct Vocabulary {
   TokenId eos = -1;
   TokenId eot = -1;
   TokenId unknown = -1;
-  bool add_bos = false;
+  std::optional<bool> add_bos;   // unset: as the tokenizer's kind has it
   bool add_space_prefix = true;  // SPM
   std::string chat_template;     // Jinja text, recognised by what it is, never run
 };

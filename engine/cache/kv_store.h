@@ -38,7 +38,6 @@ class KvStore {
 
   KvType type() const { return type_; }
   int32_t num_blocks() const { return num_blocks_; }
-  const std::vector<KvLayerShape>& layers() const { return layers_; }
   size_t bytes() const { return pages_.bytes(); }
 
  private:

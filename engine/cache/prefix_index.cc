@@ -3,16 +3,10 @@
 #include <algorithm>
 
 #include "engine/check.h"
+#include "engine/mix.h"
 
 namespace hearth {
 namespace {
-
-// A bijection of 64 bits in which every input bit reaches every output bit (splitmix64's).
-uint64_t Mix(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
 
 absl::Span<const TokenId> BlockOf(absl::Span<const TokenId> tokens, size_t block) {
   return tokens.subspan(block * kBlockTokens, kBlockTokens);

@@ -44,15 +44,14 @@ struct Checkpoint {
   std::string path;
   std::string architecture;  // "phi3", "llama"
   std::string name;          // general.name, may be empty
-  uint64_t file_bytes = 0;
   uint64_t fingerprint = 0;  // of metadata and tensor table; roots the prefix hash chain
   Hyperparameters hparams;
   Vocabulary vocabulary;
   absl::btree_map<std::string, Tensor> tensors;
   std::shared_ptr<const MappedFile> file;
 
-  // The tensor of that name with exactly that shape (rank 1 or 2), or an error that says which
-  // tensor, what was found and what was expected. Any supported dtype.
+  // The tensor of that name with exactly that shape (rank 1 or 2), of any dtype; DataLoss says
+  // which tensor, what was found and what was expected.
   absl::StatusOr<Tensor> Get(const std::string& tensor, absl::Span<const int64_t> shape) const;
   // The dtype of most bytes of tensor data. REQUIRES: there are tensors.
   DType MainType() const;
@@ -62,8 +61,10 @@ struct Checkpoint {
   void Release(const Tensor& tensor) const;
 };
 
-// Opens and checks a model file whole: header, metadata, every tensor's name, type, shape and
-// byte range (rows M1–M17). Reads no tensor data. The kind of file is found by its content.
+// Opens a model file and checks the container whole (rows M1–M12, M16), the hyperparameters
+// (M13), the tensors' types, and the vocabulary but for what only a tokenizer finds (M17). Which
+// tensors there must be, their shapes and contents (M14, M15) are the model's to check. Touches no
+// tensor data. The kind of file is found by its content.
 // Errors: NotFound / PermissionDenied / InvalidArgument for the path; DataLoss for the content,
 // `path: offset N: what was found, what was expected`.
 absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& path);

@@ -19,6 +19,7 @@ constexpr uint32_t kOldestVersion = 2;  // version 1 had 32-bit counts
 constexpr uint32_t kNewestVersion = 3;
 constexpr uint64_t kMaxMetadata = 1 << 16;
 constexpr uint64_t kMaxTensors = 1 << 16;
+constexpr uint64_t kMaxHeaderBytes = 32 << 20;  // 200,000 tokens and their merges take 8 MiB
 constexpr uint64_t kMaxKeyBytes = 65535;
 constexpr uint64_t kMaxTensorNameBytes = 63;
 constexpr uint32_t kMaxRank = 4;
@@ -70,6 +71,7 @@ class Parser {
   absl::Status ParseHeader();
   absl::Status CheckCount(absl::string_view what, uint64_t count, uint64_t limit,
                           uint64_t bytes_each) const;
+  absl::StatusOr<absl::string_view> TakeBytes(uint64_t count, absl::string_view what);
   absl::StatusOr<absl::string_view> ParseString(absl::string_view what);
   absl::StatusOr<absl::string_view> ParseName(absl::string_view what, uint64_t max_bytes);
   absl::Status ParseMetadata();
@@ -116,9 +118,20 @@ absl::Status Parser::CheckCount(absl::string_view what, uint64_t count, uint64_t
                  " in a file of this size");
 }
 
+// What can be long; the rest is bounded by the number of keys and tensors.
+absl::StatusOr<absl::string_view> Parser::TakeBytes(uint64_t count, absl::string_view what) {
+  const uint64_t offset = reader_.offset();
+  HEARTH_ASSIGN_OR_RETURN(const absl::string_view taken, reader_.Take(count, what));
+  if (reader_.offset() > kMaxHeaderBytes) {
+    return ErrorAt(offset, what, " of ", count,
+                   " bytes, expected metadata and tensor table within ", kMaxHeaderBytes, " bytes");
+  }
+  return taken;
+}
+
 absl::StatusOr<absl::string_view> Parser::ParseString(absl::string_view what) {
   HEARTH_ASSIGN_OR_RETURN(const uint64_t length, reader_.Read<uint64_t>("string length"));
-  return reader_.Take(length, what);
+  return TakeBytes(length, what);
 }
 
 absl::StatusOr<absl::string_view> Parser::ParseName(absl::string_view what, uint64_t max_bytes) {
@@ -199,7 +212,7 @@ absl::Status Parser::ParseArray(absl::string_view key, GgufValue* value) {
       HEARTH_RETURN_IF_ERROR(ParseString("string in an array").status());
     }
   } else {
-    HEARTH_RETURN_IF_ERROR(reader_.Take(value->count * least, "array").status());
+    HEARTH_RETURN_IF_ERROR(TakeBytes(value->count * least, "array").status());
   }
   value->bytes = file_.bytes.substr(value->offset, reader_.offset() - value->offset);
   return absl::OkStatus();

@@ -44,7 +44,8 @@ struct GgufFile {
 };
 
 // Checks the container whole (rows M2–M12, M16); DataLoss says `offset N: found, expected`.
-// Memory and time are bounded by bytes.size(), whatever counts the file claims.
+// Memory and time are bounded, whatever counts the file claims and however long it is: what
+// precedes the tensor data may have 32 MiB.
 absl::StatusOr<GgufFile> ParseGguf(absl::string_view bytes);
 
 }  // namespace hearth

@@ -22,7 +22,7 @@ constexpr int32_t kMaxLayers = 1024;
 constexpr int32_t kMaxHeads = 1024;
 constexpr int32_t kMaxHeadDim = 4096;
 constexpr int32_t kMaxWidth = 1 << 20;
-constexpr int32_t kMaxContext = 1 << 26;
+constexpr int32_t kMaxContext = 1 << 22;  // the largest angle of a rotary pair (detmath::SinCos)
 constexpr int32_t kMaxTokens = 1 << 20;
 constexpr size_t kMaxMerges = 1 << 21;
 constexpr size_t kMaxTokenBytes = 4096;
@@ -54,6 +54,7 @@ absl::StatusOr<Tensor> MakeTensor(const GgufTensor& from, absl::string_view file
                                             absl::StrJoin(kDTypes, ", ", append_name)));
   }
   Tensor tensor;
+  tensor.name = std::string(from.name);
   tensor.dtype = *dtype;
   tensor.rank = from.rank;
   std::reverse_copy(from.dims.begin(), from.dims.begin() + from.rank, tensor.dims.begin());
@@ -104,6 +105,7 @@ class HyperparameterReader {
   absl::Status ReadSizes();
   absl::Status ReadHeads();
   absl::Status ReadRope();
+  absl::Status CheckScalingIsInTensors();
   absl::Status ReadRopeScaling();
 
   const Checkpoint& checkpoint_;
@@ -173,17 +175,33 @@ absl::Status HyperparameterReader::ReadRope() {
   }
   HEARTH_ASSIGN_OR_RETURN(h_.rope_theta,
                           metadata_.Number(Key("rope.freq_base"), 1.0, 1e12, 10000.0));
-  // Scaling that is not in the tensors would be ignored, and every reply silently wrong.
+  return absl::OkStatus();
+}
+
+// Scaling that is not in the tensors would be ignored, and every reply silently wrong.
+absl::Status HyperparameterReader::CheckScalingIsInTensors() {
   const std::string key = Key("rope.scaling.type");
-  HEARTH_ASSIGN_OR_RETURN(const std::string scaling, metadata_.String(key, kMaxNameBytes, "none"));
-  if (scaling != "none" && scaling != "longrope") {
-    return absl::DataLossError(absl::StrCat("key ", Printable(key), ": value ", Printable(scaling),
-                                            ", expected none or longrope"));
+  HEARTH_ASSIGN_OR_RETURN(const std::string type, metadata_.String(key, kMaxNameBytes, ""));
+  const bool long_factors = checkpoint_.Has(std::string(kLongFactors));
+  if (type == "none" || (long_factors && (type.empty() || type == "longrope"))) {
+    return absl::OkStatus();
+  }
+  if (!type.empty()) {
+    return absl::DataLossError(absl::StrCat("key ", Printable(key), ": value ", Printable(type),
+                                            ", expected none, or longrope and its factors"));
+  }
+  // Without a type a factor means linear scaling; 0 and 1 mean none. The second key is the older.
+  for (const absl::string_view name : {"rope.scaling.factor", "rope.scale_linear"}) {
+    HEARTH_ASSIGN_OR_RETURN(const double factor, metadata_.Number(Key(name), 0, 1e6, 1));
+    if (factor == 0 || factor == 1) continue;
+    return absl::DataLossError(absl::StrCat("key ", Printable(Key(name)), ": value ", factor,
+                                            ", expected 1, no linear scaling"));
   }
   return absl::OkStatus();
 }
 
 absl::Status HyperparameterReader::ReadRopeScaling() {
+  HEARTH_RETURN_IF_ERROR(CheckScalingIsInTensors());
   if (checkpoint_.Has(std::string(kLongFactors))) {
     HEARTH_ASSIGN_OR_RETURN(h_.original_context,
                             Integer("rope.scaling.original_context_length", 2, kMaxContext));
@@ -214,7 +232,8 @@ absl::Status WrongLength(absl::string_view key, size_t found, size_t tokens) {
 absl::Status ReadTokenTypes(const GgufMetadata& metadata, Vocabulary* vocabulary) {
   constexpr absl::string_view kKey = "tokenizer.ggml.token_type";
   if (metadata.Find(kKey) == nullptr) return absl::OkStatus();
-  HEARTH_ASSIGN_OR_RETURN(const std::vector<int32_t> types, metadata.Int32s(kKey));
+  HEARTH_ASSIGN_OR_RETURN(const std::vector<int32_t> types,
+                          metadata.Int32s(kKey, vocabulary->tokens.size()));
   if (types.size() != vocabulary->tokens.size()) {
     return WrongLength(kKey, types.size(), vocabulary->tokens.size());
   }
@@ -232,7 +251,7 @@ absl::Status ReadTokenTypes(const GgufMetadata& metadata, Vocabulary* vocabulary
 
 absl::Status ReadScores(const GgufMetadata& metadata, Vocabulary* vocabulary) {
   constexpr absl::string_view kKey = "tokenizer.ggml.scores";
-  HEARTH_ASSIGN_OR_RETURN(vocabulary->scores, metadata.Floats(kKey));
+  HEARTH_ASSIGN_OR_RETURN(vocabulary->scores, metadata.Floats(kKey, vocabulary->tokens.size()));
   const std::vector<float>& scores = vocabulary->scores;
   const bool needed = vocabulary->model == "llama" || metadata.Find(kKey) != nullptr;
   if (needed && scores.size() != vocabulary->tokens.size()) {
@@ -254,10 +273,10 @@ absl::Status ReadSpecialTokens(const GgufMetadata& metadata, Vocabulary* vocabul
   HEARTH_ASSIGN_OR_RETURN(vocabulary->eos, read("tokenizer.ggml.eos_token_id"));
   HEARTH_ASSIGN_OR_RETURN(vocabulary->eot, read("tokenizer.ggml.eot_token_id"));
   HEARTH_ASSIGN_OR_RETURN(vocabulary->unknown, read("tokenizer.ggml.unknown_token_id"));
-  // Files of Llama 2 and 3 may leave the flag out and mean true.
-  const bool implied = vocabulary->model == "llama" || vocabulary->pre == "llama-bpe";
-  HEARTH_ASSIGN_OR_RETURN(vocabulary->add_bos,
-                          metadata.Bool("tokenizer.ggml.add_bos_token", implied));
+  constexpr absl::string_view kAddBos = "tokenizer.ggml.add_bos_token";
+  if (metadata.Find(kAddBos) != nullptr) {
+    HEARTH_ASSIGN_OR_RETURN(vocabulary->add_bos, metadata.Bool(kAddBos, false));
+  }
   HEARTH_ASSIGN_OR_RETURN(vocabulary->add_space_prefix,
                           metadata.Bool("tokenizer.ggml.add_space_prefix", true));
   return absl::OkStatus();
@@ -287,7 +306,6 @@ absl::StatusOr<Checkpoint> GgufCheckpoint(const GgufFile& gguf) {
   Checkpoint checkpoint;
   HEARTH_ASSIGN_OR_RETURN(checkpoint.architecture, Architecture(gguf.metadata));
   HEARTH_ASSIGN_OR_RETURN(checkpoint.name, gguf.metadata.String("general.name", 1 << 16, ""));
-  checkpoint.file_bytes = gguf.bytes.size();
   checkpoint.fingerprint = Fingerprint(gguf);
   for (const GgufTensor& tensor : gguf.tensors) {
     HEARTH_ASSIGN_OR_RETURN(checkpoint.tensors[std::string(tensor.name)],

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "engine/formats/byte_reader.h"
+#include "engine/status_macros.h"
 
 namespace hearth {
 namespace {
@@ -112,15 +113,22 @@ absl::Status Missing(absl::string_view key) {
   return absl::DataLossError(absl::StrCat("key ", Printable(key), " is missing"));
 }
 
+absl::Status CheckCount(absl::string_view key, const GgufValue& array, size_t max_count) {
+  if (array.count <= max_count) return absl::OkStatus();
+  return ErrorAt(array.offset, "key ", Printable(key), ": ", array.count,
+                 " elements, expected at most ", max_count);
+}
+
 // The elements of an array whose element type is `type` or `also`.
 template <typename T>
 absl::StatusOr<std::vector<T>> Elements(const GgufMetadata& metadata, absl::string_view key,
-                                        GgufType type, GgufType also) {
+                                        size_t max_count, GgufType type, GgufType also) {
   const GgufValue* value = metadata.Find(key);
   if (value == nullptr) return std::vector<T>();
   if (value->type != GgufType::kArray || (value->element != type && value->element != also)) {
     return WrongType(key, *value, absl::StrCat("an array of ", ScalarName(type)));
   }
+  HEARTH_RETURN_IF_ERROR(CheckCount(key, *value, max_count));
   std::vector<T> elements(value->count);
   if (value->count > 0) std::memcpy(elements.data(), value->bytes.data(), value->bytes.size());
   return elements;
@@ -251,10 +259,7 @@ absl::StatusOr<std::vector<std::string>> GgufMetadata::Strings(absl::string_view
   if (value->type != GgufType::kArray || value->element != GgufType::kString) {
     return WrongType(key, *value, "an array of str");
   }
-  if (value->count > max_count) {
-    return ErrorAt(value->offset, "key ", Printable(key), ": ", value->count,
-                   " elements, expected at most ", max_count);
-  }
+  HEARTH_RETURN_IF_ERROR(CheckCount(key, *value, max_count));
   std::vector<std::string> strings;
   strings.reserve(value->count);  // the parser saw that the file holds as many
   absl::string_view rest = value->bytes;
@@ -269,12 +274,14 @@ absl::StatusOr<std::vector<std::string>> GgufMetadata::Strings(absl::string_view
   return strings;
 }
 
-absl::StatusOr<std::vector<int32_t>> GgufMetadata::Int32s(absl::string_view key) const {
-  return Elements<int32_t>(*this, key, GgufType::kInt32, GgufType::kUint32);
+absl::StatusOr<std::vector<int32_t>> GgufMetadata::Int32s(absl::string_view key,
+                                                          size_t max_count) const {
+  return Elements<int32_t>(*this, key, max_count, GgufType::kInt32, GgufType::kUint32);
 }
 
-absl::StatusOr<std::vector<float>> GgufMetadata::Floats(absl::string_view key) const {
-  return Elements<float>(*this, key, GgufType::kFloat32, GgufType::kFloat32);
+absl::StatusOr<std::vector<float>> GgufMetadata::Floats(absl::string_view key,
+                                                        size_t max_count) const {
+  return Elements<float>(*this, key, max_count, GgufType::kFloat32, GgufType::kFloat32);
 }
 
 }  // namespace hearth

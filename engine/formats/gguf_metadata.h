@@ -74,11 +74,12 @@ class GgufMetadata {
   absl::StatusOr<std::string> String(absl::string_view key, size_t max_bytes,
                                      std::optional<std::string> fallback = {}) const;
 
-  // Arrays; empty when the key is absent.
+  // Arrays; empty when the key is absent. DataLoss beyond max_count elements, before memory is
+  // taken for them.
   absl::StatusOr<std::vector<std::string>> Strings(absl::string_view key, size_t max_count,
                                                    size_t max_bytes) const;
-  absl::StatusOr<std::vector<int32_t>> Int32s(absl::string_view key) const;
-  absl::StatusOr<std::vector<float>> Floats(absl::string_view key) const;
+  absl::StatusOr<std::vector<int32_t>> Int32s(absl::string_view key, size_t max_count) const;
+  absl::StatusOr<std::vector<float>> Floats(absl::string_view key, size_t max_count) const;
 
  private:
   std::vector<Entry> entries_;

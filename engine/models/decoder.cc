@@ -89,7 +89,7 @@ class Decoder::Loader {
     Projection projection;
     for (absl::Span<const Tensor> run : RunsOfOneType(parts)) {
       absl::StatusOr<ops::PackedMatrix> packing = ops::PackedMatrix::Pack(workers_, run);
-      if (!packing.ok()) return Named(run[0], packing.status());
+      if (!packing.ok()) return InFile(packing.status());
       ops::PackedMatrix packed = *std::move(packing);
       for (const Tensor& tensor : run) checkpoint_.Release(tensor);
       projection.rows += packed.rows();
@@ -116,19 +116,13 @@ class Decoder::Loader {
 
   absl::StatusOr<std::vector<float>> Norm(const Tensor& tensor) {
     absl::StatusOr<std::vector<float>> weights = ops::ToF32(tensor);
-    if (!weights.ok()) return Named(tensor, weights.status());
+    if (!weights.ok()) return InFile(weights.status());
     return weights;
   }
 
  private:
-  // A Tensor does not know its name; the checkpoint's table does.
-  absl::Status Named(const Tensor& tensor, const absl::Status& status) const {
-    for (const auto& [name, entry] : checkpoint_.tensors) {
-      if (entry.data != tensor.data) continue;
-      return absl::Status(status.code(),
-                          absl::StrCat(checkpoint_.path, ": ", name, ": ", status.message()));
-    }
-    return status;
+  absl::Status InFile(const absl::Status& status) const {
+    return absl::Status(status.code(), absl::StrCat(checkpoint_.path, ": ", status.message()));
   }
 
   const Checkpoint& checkpoint_;

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/models/model.h"
+#include "engine/models/tensor_reader.h"
 #include "engine/ops/attention.h"
 #include "engine/ops/matmul.h"
 
@@ -51,14 +52,14 @@ struct DecoderDescription {
   std::vector<LayerTensors> layers;
 };
 
-// The family functions of models.inc. DataLoss names the tensor that is missing or mis-shaped.
-absl::StatusOr<DecoderDescription> DescribePhi3(const Checkpoint& checkpoint);
-absl::StatusOr<DecoderDescription> DescribeLlama(const Checkpoint& checkpoint);
+// The family functions of models.inc. They read every tensor that the family has; DataLoss names
+// one that is missing, mis-shaped or mis-typed.
+absl::StatusOr<DecoderDescription> DescribePhi3(TensorReader& tensors);
+absl::StatusOr<DecoderDescription> DescribeLlama(TensorReader& tensors);
 
 // What every family has in common: the scalars, embedding, norms, output and down projections.
 // `layers` come with qkv and gate_up still empty.
-absl::StatusOr<DecoderDescription> DescribeCommon(const Checkpoint& checkpoint,
-                                                  ops::RopePairing pairing);
+absl::StatusOr<DecoderDescription> DescribeCommon(TensorReader& tensors, ops::RopePairing pairing);
 
 class Decoder final : public Model {
  public:

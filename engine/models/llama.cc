@@ -6,15 +6,15 @@
 
 namespace hearth {
 
-absl::StatusOr<DecoderDescription> DescribeLlama(const Checkpoint& checkpoint) {
+absl::StatusOr<DecoderDescription> DescribeLlama(TensorReader& tensors) {
   HEARTH_ASSIGN_OR_RETURN(DecoderDescription d,
-                          DescribeCommon(checkpoint, ops::RopePairing::kAdjacent));
+                          DescribeCommon(tensors, ops::RopePairing::kAdjacent));
   const int64_t q_rows = int64_t{d.attention.heads} * d.attention.head_dim;
   const int64_t kv_rows = int64_t{d.attention.kv_heads} * d.attention.head_dim;
   for (size_t i = 0; i < d.layers.size(); ++i) {
     const std::string block = absl::StrCat("blk.", i, ".");
     const auto get = [&](const char* name, int64_t rows) {
-      return checkpoint.Get(absl::StrCat(block, name, ".weight"), {rows, d.embedding});
+      return tensors.Matrix(absl::StrCat(block, name, ".weight"), rows, d.embedding);
     };
     HEARTH_ASSIGN_OR_RETURN(Tensor q, get("attn_q", q_rows));
     HEARTH_ASSIGN_OR_RETURN(Tensor k, get("attn_k", kv_rows));
@@ -24,9 +24,8 @@ absl::StatusOr<DecoderDescription> DescribeLlama(const Checkpoint& checkpoint) {
     d.layers[i].qkv = {q, k, v};
     d.layers[i].gate_up = {gate, up};
   }
-  if (checkpoint.Has("rope_freqs.weight")) {
-    HEARTH_ASSIGN_OR_RETURN(Tensor freqs, checkpoint.Get("rope_freqs.weight", {d.rope.dims / 2}));
-    HEARTH_ASSIGN_OR_RETURN(d.rope.short_factors, ops::ToF32(freqs));
+  if (tensors.Has("rope_freqs.weight")) {
+    HEARTH_ASSIGN_OR_RETURN(d.rope.short_factors, tensors.RopeFactors("rope_freqs.weight"));
   }
   return d;
 }

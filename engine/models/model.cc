@@ -13,7 +13,7 @@ namespace {
 
 struct Family {
   std::string_view architecture;
-  absl::StatusOr<DecoderDescription> (*describe)(const Checkpoint&);
+  absl::StatusOr<DecoderDescription> (*describe)(TensorReader&);
 };
 
 constexpr Family kFamilies[] = {
@@ -24,7 +24,11 @@ constexpr Family kFamilies[] = {
 
 absl::StatusOr<DecoderDescription> Describe(const Checkpoint& checkpoint) {
   for (const Family& family : kFamilies) {
-    if (family.architecture == checkpoint.architecture) return family.describe(checkpoint);
+    if (family.architecture != checkpoint.architecture) continue;
+    TensorReader tensors(checkpoint);
+    HEARTH_ASSIGN_OR_RETURN(DecoderDescription description, family.describe(tensors));
+    HEARTH_RETURN_IF_ERROR(tensors.CheckAllRead());
+    return description;
   }
   const std::string known = absl::StrJoin(
       kFamilies, ", ", [](std::string* out, const Family& f) { out->append(f.architecture); });
@@ -35,9 +39,8 @@ absl::StatusOr<DecoderDescription> Describe(const Checkpoint& checkpoint) {
 
 }  // namespace
 
-absl::StatusOr<DecoderDescription> DescribeCommon(const Checkpoint& checkpoint,
-                                                  ops::RopePairing pairing) {
-  const Hyperparameters& h = checkpoint.hparams;
+absl::StatusOr<DecoderDescription> DescribeCommon(TensorReader& tensors, ops::RopePairing pairing) {
+  const Hyperparameters& h = tensors.hparams();
   DecoderDescription d;
   d.embedding = h.embedding;
   d.feed_forward = h.feed_forward;
@@ -46,21 +49,20 @@ absl::StatusOr<DecoderDescription> DescribeCommon(const Checkpoint& checkpoint,
   d.attention = {h.heads, h.kv_heads, h.head_dim, pairing};
   d.rope = {h.rope_dims, h.rope_theta, h.rope_attention_factor, {}, {}};
   const int64_t width = d.embedding;
-  HEARTH_ASSIGN_OR_RETURN(d.token_embedding, checkpoint.Get("token_embd.weight", {d.vocab, width}));
-  HEARTH_ASSIGN_OR_RETURN(d.output_norm, checkpoint.Get("output_norm.weight", {width}));
-  if (checkpoint.Has("output.weight")) {
-    HEARTH_ASSIGN_OR_RETURN(d.head, checkpoint.Get("output.weight", {d.vocab, width}));
+  HEARTH_ASSIGN_OR_RETURN(d.token_embedding, tensors.Matrix("token_embd.weight", d.vocab, width));
+  HEARTH_ASSIGN_OR_RETURN(d.output_norm, tensors.Vector("output_norm.weight", width));
+  if (tensors.Has("output.weight")) {
+    HEARTH_ASSIGN_OR_RETURN(d.head, tensors.Matrix("output.weight", d.vocab, width));
   }
   for (int32_t i = 0; i < h.layers; ++i) {
     const std::string block = absl::StrCat("blk.", i, ".");
     LayerTensors layer;
-    HEARTH_ASSIGN_OR_RETURN(layer.attn_norm, checkpoint.Get(block + "attn_norm.weight", {width}));
-    HEARTH_ASSIGN_OR_RETURN(
-        layer.attn_output,
-        checkpoint.Get(block + "attn_output.weight", {width, int64_t{h.heads} * h.head_dim}));
-    HEARTH_ASSIGN_OR_RETURN(layer.ffn_norm, checkpoint.Get(block + "ffn_norm.weight", {width}));
+    HEARTH_ASSIGN_OR_RETURN(layer.attn_norm, tensors.Vector(block + "attn_norm.weight", width));
+    HEARTH_ASSIGN_OR_RETURN(layer.attn_output, tensors.Matrix(block + "attn_output.weight", width,
+                                                              int64_t{h.heads} * h.head_dim));
+    HEARTH_ASSIGN_OR_RETURN(layer.ffn_norm, tensors.Vector(block + "ffn_norm.weight", width));
     HEARTH_ASSIGN_OR_RETURN(layer.ffn_down,
-                            checkpoint.Get(block + "ffn_down.weight", {width, d.feed_forward}));
+                            tensors.Matrix(block + "ffn_down.weight", width, d.feed_forward));
     d.layers.push_back(std::move(layer));
   }
   return d;

@@ -33,7 +33,7 @@ class Model {
   virtual float* Forward(const Batch& batch, KvStore& kv) = 0;
 };
 
-// What a model will need, known from the checkpoint's tensor table alone.
+// What a model will need, known before any of it is allocated.
 struct ModelPlan {
   uint64_t weight_bytes = 0;
   uint64_t buffer_bytes = 0;  // activations, logits, position tables
@@ -45,8 +45,9 @@ struct ModelPlan {
   int32_t head_dim = 0;
 };
 
-// Checks the checkpoint against its family: every tensor present, with the right shape. Errors:
-// DataLoss naming the tensor, or the architecture and the known ones.
+// Checks the checkpoint against its family (row M14): every tensor present and none besides, of
+// the right shape and type; rotary factors usable. Errors: DataLoss naming the tensor, or the
+// architecture and the known ones.
 absl::StatusOr<ModelPlan> PlanModel(const Checkpoint& checkpoint, const ModelLimits& limits);
 
 // Packs the weights, releasing the file's pages as it goes. `progress` is told bytes packed of

@@ -5,25 +5,21 @@
 
 namespace hearth {
 
-absl::StatusOr<DecoderDescription> DescribePhi3(const Checkpoint& checkpoint) {
-  HEARTH_ASSIGN_OR_RETURN(DecoderDescription d,
-                          DescribeCommon(checkpoint, ops::RopePairing::kHalves));
+absl::StatusOr<DecoderDescription> DescribePhi3(TensorReader& tensors) {
+  HEARTH_ASSIGN_OR_RETURN(DecoderDescription d, DescribeCommon(tensors, ops::RopePairing::kHalves));
   for (size_t i = 0; i < d.layers.size(); ++i) {
     const std::string block = absl::StrCat("blk.", i, ".");
-    HEARTH_ASSIGN_OR_RETURN(Tensor qkv, checkpoint.Get(block + "attn_qkv.weight",
-                                                       {d.attention.qkv_width(), d.embedding}));
+    HEARTH_ASSIGN_OR_RETURN(Tensor qkv, tensors.Matrix(block + "attn_qkv.weight",
+                                                       d.attention.qkv_width(), d.embedding));
     HEARTH_ASSIGN_OR_RETURN(
         Tensor gate_up,
-        checkpoint.Get(block + "ffn_up.weight", {2 * int64_t{d.feed_forward}, d.embedding}));
+        tensors.Matrix(block + "ffn_up.weight", 2 * int64_t{d.feed_forward}, d.embedding));
     d.layers[i].qkv = {qkv};
     d.layers[i].gate_up = {gate_up};
   }
-  if (checkpoint.hparams.original_context > 0 && checkpoint.Has("rope_factors_long.weight")) {
-    const int64_t pairs = d.rope.dims / 2;
-    HEARTH_ASSIGN_OR_RETURN(Tensor longs, checkpoint.Get("rope_factors_long.weight", {pairs}));
-    HEARTH_ASSIGN_OR_RETURN(Tensor shorts, checkpoint.Get("rope_factors_short.weight", {pairs}));
-    HEARTH_ASSIGN_OR_RETURN(d.rope.long_factors, ops::ToF32(longs));
-    HEARTH_ASSIGN_OR_RETURN(d.rope.short_factors, ops::ToF32(shorts));
+  if (tensors.Has("rope_factors_long.weight")) {
+    HEARTH_ASSIGN_OR_RETURN(d.rope.long_factors, tensors.RopeFactors("rope_factors_long.weight"));
+    HEARTH_ASSIGN_OR_RETURN(d.rope.short_factors, tensors.RopeFactors("rope_factors_short.weight"));
   }
   return d;
 }

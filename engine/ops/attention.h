@@ -20,9 +20,12 @@ class RopeTable {
  public:
   // factors: one divisor per pair, or empty for all 1. inv_freq_i = 1 / (factor_i *
   // theta^(2i/dims)); cos and sin are multiplied by attention_factor.
-  // REQUIRES: dims even, theta > 0, positions * the largest frequency below 2^22.
+  // REQUIRES: dims even, theta > 0, every factor at least LeastFactor.
   RopeTable(int32_t dims, double theta, absl::Span<const float> factors, float attention_factor,
             int32_t positions);
+
+  // The least divisor of a pair with which every position's angle has a sine (detmath::SinCos).
+  static double LeastFactor(int32_t pair, int32_t dims, double theta, int32_t positions);
 
   int32_t dims() const { return dims_; }
   const float* cosines(int32_t position) const { return table_.data() + size_t(position) * dims_; }

@@ -81,11 +81,12 @@ class StackedRows {
   int64_t rows_ = 0;
 };
 
-absl::Status NotFinite(const StackedRows& rows, DType dtype, int64_t cols, int64_t tile) {
+absl::Status NotFinite(const StackedRows& rows, absl::Span<const Tensor> parts, int64_t tile) {
+  const DType dtype = parts[0].dtype;
   int64_t row = tile * kTileRows;
-  while (kernels::IsFiniteRow(dtype, rows.data(row), cols)) ++row;
+  while (kernels::IsFiniteRow(dtype, rows.data(row), parts[0].cols())) ++row;
   const auto [part, index] = rows.Locate(row);
-  return absl::DataLossError(absl::StrCat("part ", part, ", row ", index, ": ",
+  return absl::DataLossError(absl::StrCat("tensor ", parts[part].name, ": row ", index, ": ",
                                           IsQuantized(dtype) ? "a scale" : "an element",
                                           " is NaN or infinite"));
 }
@@ -127,7 +128,7 @@ absl::StatusOr<PackedMatrix> PackedMatrix::Pack(Workers& workers, absl::Span<con
       }
     }
   });
-  if (first_bad < tiles) return NotFinite(rows, matrix.dtype_, matrix.cols_, first_bad);
+  if (first_bad < tiles) return NotFinite(rows, parts, first_bad);
   return matrix;
 }
 
@@ -184,13 +185,14 @@ void EmbedRows(Workers& workers, const PackedMatrix& table, absl::Span<const Tok
 absl::StatusOr<std::vector<float>> ToF32(const Tensor& vector) {
   if (vector.rank != 1 || IsQuantized(vector.dtype) ||
       vector.bytes / Traits(vector.dtype).block_bytes < static_cast<size_t>(vector.cols())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(std::string(Traits(vector.dtype).name), " of rank ", vector.rank, " in ",
-                     vector.bytes, " bytes, expected a vector of F32, F16 or BF16"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "tensor ", vector.name, ": ", std::string(Traits(vector.dtype).name), " of rank ",
+        vector.rank, " in ", vector.bytes, " bytes, expected a vector of F32, F16 or BF16"));
   }
   std::vector<float> out(vector.cols());
   if (!kernels::IsFiniteRow(vector.dtype, vector.data, vector.cols())) {
-    return absl::DataLossError("an element is NaN or infinite");
+    return absl::DataLossError(
+        absl::StrCat("tensor ", vector.name, ": an element is NaN or infinite"));
   }
   for (int64_t i = 0; i < vector.cols(); ++i) {
     uint16_t half = 0;

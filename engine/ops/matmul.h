@@ -23,7 +23,7 @@ class PackedMatrix {
 
   // Packs the rows of `parts`, one after the other, into one matrix (q, k, v rows into a fused
   // qkv, say). All parts have the same dtype and cols. Parallel over tiles. DataLoss when a
-  // scale is NaN or infinite (row M15), naming the part and the row.
+  // scale is NaN or infinite (row M15), naming the tensor and the row.
   static absl::StatusOr<PackedMatrix> Pack(Workers& workers, absl::Span<const Tensor> parts);
 
   PackedMatrix() = default;
@@ -55,7 +55,7 @@ inline void MatMul(Workers& workers, const PackedMatrix& w, const float* x, int3
 void EmbedRows(Workers& workers, const PackedMatrix& table, absl::Span<const TokenId> ids,
                float* out);
 
-// A vector of any plain dtype as f32. DataLoss when an element is NaN or infinite.
+// A vector of any plain dtype as f32. DataLoss naming it when an element is NaN or infinite.
 absl::StatusOr<std::vector<float>> ToF32(const Tensor& vector);
 
 }  // namespace hearth::ops

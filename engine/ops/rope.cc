@@ -28,15 +28,25 @@ void StoreToken(const kernels::Table& k, const KvBlock& block, KvType type, int3
   }
 }
 
+constexpr double kLargestAngle = 0x1p+22;
+
+// theta^(2i/dims): how much slower pair i turns than the first.
+double Slowness(int32_t pair, int32_t dims, double theta) {
+  return detmath::Exp(detmath::Log(theta) * (2.0 * pair / dims));
+}
+
 }  // namespace
+
+double RopeTable::LeastFactor(int32_t pair, int32_t dims, double theta, int32_t positions) {
+  return positions / (kLargestAngle * Slowness(pair, dims, theta));
+}
 
 RopeTable::RopeTable(int32_t dims, double theta, absl::Span<const float> factors,
                      float attention_factor, int32_t positions)
     : dims_(dims), table_(static_cast<size_t>(dims) * positions) {
-  const double log_theta = detmath::Log(theta);
   for (int32_t i = 0; i < dims / 2; ++i) {
     const double factor = factors.empty() ? 1.0 : factors[i];
-    const double frequency = 1.0 / (factor * detmath::Exp(log_theta * (2.0 * i / dims)));
+    const double frequency = 1.0 / (factor * Slowness(i, dims, theta));
     for (int32_t position = 0; position < positions; ++position) {
       double sine, cosine;
       detmath::SinCos(position * frequency, &sine, &cosine);

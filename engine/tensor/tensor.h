@@ -1,10 +1,11 @@
-// A typed view of a tensor's bytes; owns nothing.
+// A typed view of a tensor's bytes, which it does not own.
 #ifndef HEARTH_ENGINE_TENSOR_TENSOR_H_
 #define HEARTH_ENGINE_TENSOR_TENSOR_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "engine/tensor/dtype.h"
 
@@ -18,6 +19,7 @@ struct Tensor {
   std::array<int64_t, 4> dims = {1, 1, 1, 1};
   const std::byte* data = nullptr;  // may be unaligned for element types wider than a byte
   size_t bytes = 0;
+  std::string name;  // for messages; may be empty
 
   int64_t rows() const { return rank >= 2 ? dims[0] : 1; }
   int64_t cols() const { return rank >= 2 ? dims[1] : dims[0]; }

@@ -61,17 +61,13 @@ class BpeTokenizer final : public Tokenizer {
     return BuildMerges();
   }
 
-  std::vector<TokenId> Encode(std::string_view text) const override {
-    HEARTH_CHECK(text.size() < (size_t{1} << 30));
-    std::vector<TokenId> ids;
-    ids.reserve(text.size() / 4 + 1);
+  void AppendIds(std::string_view text, size_t enough, std::vector<TokenId>& ids) const override {
     SymbolChain chain;
-    while (!text.empty()) {
-      const size_t length = split_(text);
+    while (!text.empty() && ids.size() <= enough) {
+      const size_t length = std::min(split_.first_piece(text), kMaxChainBytes);
       EncodePiece(text.substr(0, length), chain, ids);
       text.remove_prefix(length);
     }
-    return ids;
   }
 
  private:
@@ -182,6 +178,7 @@ class BpeTokenizer final : public Tokenizer {
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> CreateBpeTokenizer(Vocabulary vocabulary) {
   HEARTH_ASSIGN_OR_RETURN(const PreSplit split, FindPreSplit(vocabulary.pre));
+  if (!vocabulary.add_bos) vocabulary.add_bos = split.adds_bos;
   auto tokenizer = std::make_unique<BpeTokenizer>(std::move(vocabulary), split);
   HEARTH_RETURN_IF_ERROR(tokenizer->Build());
   return tokenizer;

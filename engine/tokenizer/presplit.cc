@@ -196,31 +196,25 @@ size_t SplitLlama3(std::string_view rest) {
   return MatchSpace(rest);
 }
 
-struct Row {
-  std::string_view name;
-  PreSplit split;
-};
-
-constexpr Row kPreSplits[] = {
-    {"gpt-4o", SplitO200k},      //
-    {"o200k", SplitO200k},       //
-    {"o200k_base", SplitO200k},  //
-    {"llama-bpe", SplitLlama3},  //
-    {"llama3", SplitLlama3},     //
-    {"llama-v3", SplitLlama3},   //
+constexpr PreSplit kPreSplits[] = {
+    {"gpt-4o", SplitO200k, /*adds_bos=*/false},      //
+    {"o200k", SplitO200k, /*adds_bos=*/false},       //
+    {"o200k_base", SplitO200k, /*adds_bos=*/false},  //
+    {"llama-bpe", SplitLlama3, /*adds_bos=*/true},   //
+    {"llama3", SplitLlama3, /*adds_bos=*/true},      //
+    {"llama-v3", SplitLlama3, /*adds_bos=*/true},    //
 };
 
 }  // namespace
 
 absl::StatusOr<PreSplit> FindPreSplit(std::string_view name) {
-  for (const Row& row : kPreSplits) {
-    if (row.name == name) return row.split;
+  for (const PreSplit& row : kPreSplits) {
+    if (row.name == name) return row;
   }
   return absl::DataLossError(absl::StrCat(
-      "tokenizer.ggml.pre: unknown pre-split ", Quoted(name),
-      ", expected one of: ", absl::StrJoin(kPreSplits, ", ", [](std::string* out, const Row& row) {
-        out->append(row.name);
-      })));
+      "tokenizer.ggml.pre: unknown pre-split ", Quoted(name), ", expected one of: ",
+      absl::StrJoin(kPreSplits, ", ",
+                    [](std::string* out, const PreSplit& row) { out->append(row.name); })));
 }
 
 }  // namespace hearth

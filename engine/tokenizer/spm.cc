@@ -62,11 +62,8 @@ class SpmTokenizer final : public Tokenizer {
     return BuildRanks();
   }
 
-  std::vector<TokenId> Encode(std::string_view text) const override {
-    HEARTH_CHECK(text.size() < (size_t{1} << 30));
-    std::vector<TokenId> ids;
-    if (text.empty()) return ids;
-    ids.reserve(text.size() / 4 + 2);
+  void AppendIds(std::string_view text, size_t enough, std::vector<TokenId>& ids) const override {
+    if (text.empty()) return;
     std::string prefixed;
     if (leading_space_) {
       prefixed = " ";
@@ -74,18 +71,17 @@ class SpmTokenizer final : public Tokenizer {
       text = prefixed;
     }
     size_t start = 0;
-    for (size_t pos = 0; longest_run_ > 0 && pos < text.size();) {
+    for (size_t pos = 0; longest_run_ > 0 && pos < text.size() && ids.size() <= enough;) {
       const TokenId run = FindRun(text.substr(pos));
       if (run < 0) {
         ++pos;
         continue;
       }
-      EncodeSegment(text.substr(start, pos - start), ids);
+      EncodeSegment(text.substr(start, pos - start), enough, ids);
       ids.push_back(run);
       start = pos += bytes_[run].size();
     }
-    EncodeSegment(text.substr(start), ids);
-    return ids;
+    EncodeSegment(text.substr(start), enough, ids);
   }
 
  private:
@@ -99,7 +95,29 @@ class SpmTokenizer final : public Tokenizer {
     return -1;
   }
 
-  void EncodeSegment(std::string_view segment, std::vector<TokenId>& ids) const {
+  void EncodeSegment(std::string_view segment, size_t enough, std::vector<TokenId>& ids) const {
+    while (!segment.empty() && ids.size() <= enough) {
+      const size_t length = ChainLength(segment);
+      EncodeChain(segment.substr(0, length), ids);
+      segment.remove_prefix(length);
+    }
+  }
+
+  // How much of a segment makes one chain: all of it, or up to where a word ends, or what may be.
+  static size_t ChainLength(std::string_view segment) {
+    if (segment.size() <= kMaxChainBytes) return segment.size();
+    const std::string_view head = segment.substr(0, kMaxChainBytes);
+    const size_t word_end = head.find_last_not_of(' ', head.rfind(' '));
+    if (head.rfind(' ') != head.npos && word_end != head.npos) return word_end + 1;
+    size_t length = 0;
+    for (size_t next = 0; next <= kMaxChainBytes;) {
+      length = next;
+      next += FirstUtf8Char(segment.substr(length)).length;
+    }
+    return length;
+  }
+
+  void EncodeChain(std::string_view segment, std::vector<TokenId>& ids) const {
     const std::string text = Escape(segment);
     SymbolChain chain;
     for (size_t pos = 0; pos < text.size();) {
@@ -220,6 +238,7 @@ class SpmTokenizer final : public Tokenizer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> CreateSpmTokenizer(Vocabulary vocabulary) {
+  if (!vocabulary.add_bos) vocabulary.add_bos = true;
   auto tokenizer = std::make_unique<SpmTokenizer>(std::move(vocabulary));
   HEARTH_RETURN_IF_ERROR(tokenizer->Build());
   return tokenizer;

@@ -11,6 +11,10 @@
 
 namespace hearth {
 
+// Longer stretches of text are cut before they are made a chain, which takes tens of bytes for each
+// of theirs. Words are shorter, so what people write is encoded exactly.
+inline constexpr size_t kMaxChainBytes = 128 * 1024;
+
 // A stretch of the text, as good as encoded.
 struct Symbol {
   uint32_t start;

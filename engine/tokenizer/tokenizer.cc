@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "engine/check.h"
 #include "engine/status_macros.h"
 #include "engine/tokenizer/bpe.h"
 #include "engine/tokenizer/quoted.h"
@@ -136,6 +137,14 @@ Tokenizer::Tokenizer(Vocabulary vocabulary)
       stop_tokens_.push_back(id);
     }
   }
+}
+
+std::vector<TokenId> Tokenizer::Encode(std::string_view text, size_t enough) const {
+  HEARTH_CHECK(text.size() < (size_t{1} << 30));
+  std::vector<TokenId> ids;
+  ids.reserve(std::min(text.size() / 4 + 2, enough));
+  AppendIds(text, enough, ids);
+  return ids;
 }
 
 std::string Tokenizer::Decode(absl::Span<const TokenId> ids) const {

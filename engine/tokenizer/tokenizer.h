@@ -2,6 +2,7 @@
 #ifndef HEARTH_ENGINE_TOKENIZER_TOKENIZER_H_
 #define HEARTH_ENGINE_TOKENIZER_TOKENIZER_H_
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,9 +27,11 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   // Ids of plain text. Whatever the text spells, no control or user-defined marker comes out.
-  // Any bytes are accepted. Adds no BOS. Time is O(n log n) in the length of the text.
+  // Any bytes are accepted. Adds no BOS. Time is O(n log n) in the length of the text, memory is
+  // bounded but for the ids. Stops early, somewhere, once there are more than `enough` ids.
   // REQUIRES: text.size() < 2^30.
-  virtual std::vector<TokenId> Encode(std::string_view text) const = 0;
+  std::vector<TokenId> Encode(std::string_view text, size_t enough = kAll) const;
+  static constexpr size_t kAll = std::numeric_limits<size_t>::max();
 
   // The bytes a token stands for; empty for control and unused tokens, U+FFFD for unknown ones.
   // SPM: word boundaries are spaces already. REQUIRES: 0 <= id < vocab_size().
@@ -50,18 +53,21 @@ class Tokenizer {
 
   // Put before a prompt when the vocabulary asks for it.
   std::optional<TokenId> bos() const;  // any, asked for or not
-  bool add_bos() const { return vocabulary_.add_bos; }
+  bool add_bos() const { return *vocabulary_.add_bos; }
   // Tokens that end a generation: eos, eot and the markers known to end a turn. Ascending.
   const std::vector<TokenId>& stop_tokens() const { return stop_tokens_; }
-  // As given to Create, but for the types above and the merges, which are not kept.
+  // As given to Create, but for the types above, add_bos where it was not set, and the merges,
+  // which are not kept.
   const Vocabulary& vocabulary() const { return vocabulary_; }
   // SPM writes a space before text that opens a document or follows a marker; a decoder drops
   // it again.
   bool leading_space() const { return leading_space_; }
 
  protected:
-  // REQUIRES: the vocabulary is checked; types is as long as tokens.
+  // REQUIRES: the vocabulary is checked; types is as long as tokens; add_bos is set.
   explicit Tokenizer(Vocabulary vocabulary);
+
+  virtual void AppendIds(std::string_view text, size_t enough, std::vector<TokenId>& ids) const = 0;
 
   TokenType Type(TokenId id) const { return vocabulary_.types[id]; }
   bool IsWhiteSpaceToken(TokenId id) const;

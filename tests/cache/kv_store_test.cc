@@ -21,11 +21,12 @@ Range RangeOf(const void* start, size_t bytes) {
   return {first, first + bytes};
 }
 
-std::vector<Range> AllRanges(const KvStore& store) {
+// REQUIRES: the store is of these layers.
+std::vector<Range> AllRanges(const KvStore& store, const std::vector<KvLayerShape>& layers) {
   std::vector<Range> ranges;
   const size_t element = store.type() == KvType::kF16 ? 2 : 1;
-  for (size_t layer = 0; layer < store.layers().size(); ++layer) {
-    const KvLayerShape shape = store.layers()[layer];
+  for (size_t layer = 0; layer < layers.size(); ++layer) {
+    const KvLayerShape shape = layers[layer];
     for (BlockId block = 0; block < store.num_blocks(); ++block) {
       for (int32_t head = 0; head < shape.kv_heads; ++head) {
         const KvBlock kv = store.Block(static_cast<int32_t>(layer), block, head);
@@ -45,7 +46,7 @@ TEST(KvStore, BlocksDoNotOverlapAndAreAligned) {
     for (const KvType type : {KvType::kInt8, KvType::kF16}) {
       const auto store = KvStore::Create(layers, type, 5);
       ASSERT_TRUE(store.ok()) << store.status();
-      std::vector<Range> ranges = AllRanges(*store);
+      std::vector<Range> ranges = AllRanges(*store, layers);
       std::sort(ranges.begin(), ranges.end());
       for (size_t i = 0; i < ranges.size(); ++i) {
         EXPECT_EQ(reinterpret_cast<uintptr_t>(ranges[i].first) % 64, 0u);
@@ -61,11 +62,11 @@ TEST(KvStore, WhatIsWrittenIsRead) {
   auto store = KvStore::Create(kModels[3], KvType::kInt8, 3);
   ASSERT_TRUE(store.ok());
   uint8_t value = 0;
-  for (const auto& [first, last] : AllRanges(*store)) {
+  for (const auto& [first, last] : AllRanges(*store, kModels[3])) {
     std::memset(const_cast<std::byte*>(first), ++value, last - first);
   }
   value = 0;
-  for (const auto& [first, last] : AllRanges(*store)) {
+  for (const auto& [first, last] : AllRanges(*store, kModels[3])) {
     ++value;
     EXPECT_TRUE(std::all_of(first, last, [&](std::byte b) { return b == std::byte{value}; }));
   }

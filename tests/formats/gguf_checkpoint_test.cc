@@ -6,10 +6,12 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "tests/formats/small_gguf.h"
+#include "tests/tools/small_gguf.h"
 
 namespace hearth {
 namespace {
@@ -44,6 +46,12 @@ GgufWriter With(absl::string_view key, uint32_t value) {
     if (entry.key == key) RemoveKey(gguf, key);
   }
   gguf.AddUint32(key, value);
+  return gguf;
+}
+
+GgufWriter WithoutLongFactors() {
+  GgufWriter gguf = SmallGguf();
+  TensorOf(gguf, "rope_factors_long.weight").name = "another.weight";
   return gguf;
 }
 
@@ -92,9 +100,7 @@ TEST(GgufCheckpointTest, AttentionFactorFollowsFromTheContexts) {
 }
 
 TEST(GgufCheckpointTest, WithoutLongFactorsThereIsNoOriginalContext) {
-  GgufWriter gguf = SmallGguf();
-  TensorOf(gguf, "rope_factors_long.weight").name = "another.weight";
-  const auto checkpoint = Read(gguf);
+  const auto checkpoint = Read(WithoutLongFactors());
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   EXPECT_EQ(checkpoint->hparams.original_context, 0);
   EXPECT_EQ(checkpoint->hparams.rope_attention_factor, 1.0f);
@@ -174,7 +180,7 @@ TEST(GgufCheckpointTest, M13_SizesOutOfRange) {
        {"context_length", "embedding_length", "feed_forward_length", "block_count",
         "attention.head_count", "attention.head_count_kv", "attention.key_length"}) {
     const std::string key = absl::StrCat("phi3.", name);
-    for (uint32_t value : {0u, 1u << 30, 0xffffffffu}) {
+    for (uint32_t value : {0u, (1u << 22) + 1, 0xffffffffu}) {
       EXPECT_THAT(Refusal(With(key, value)),
                   HasSubstr(absl::StrCat("key ", key, ": value ", value, ", expected 1..")));
     }
@@ -216,7 +222,40 @@ TEST(GgufCheckpointTest, M13_NumbersThatAreNone) {
 TEST(GgufCheckpointTest, M13_RopeScalingWeDoNotApply) {
   GgufWriter gguf = SmallGguf();
   gguf.AddString("phi3.rope.scaling.type", "yarn");
-  EXPECT_THAT(Refusal(gguf), HasSubstr("value yarn, expected none or longrope"));
+  EXPECT_THAT(Refusal(gguf), HasSubstr("value yarn, expected none, or longrope and its factors"));
+}
+
+TEST(GgufCheckpointTest, M13_LongRopeWithoutItsFactors) {
+  GgufWriter gguf = SmallGguf();
+  gguf.AddString("phi3.rope.scaling.type", "longrope");
+  EXPECT_TRUE(Read(gguf).ok());
+  gguf = WithoutLongFactors();
+  gguf.AddString("phi3.rope.scaling.type", "longrope");
+  EXPECT_THAT(Refusal(gguf), HasSubstr("phi3.rope.scaling.type: value longrope, expected none"));
+}
+
+TEST(GgufCheckpointTest, M13_LinearRopeScalingWithoutAType) {
+  for (const char* key : {"phi3.rope.scaling.factor", "phi3.rope.scale_linear"}) {
+    for (float factor : {4.0f, 0.25f}) {
+      GgufWriter gguf = WithoutLongFactors();
+      gguf.AddFloat32(key, factor);
+      EXPECT_EQ(Refusal(gguf),
+                absl::StrCat("key ", key, ": value ", factor, ", expected 1, no linear scaling"));
+      gguf.AddString("phi3.rope.scaling.type", "none");
+      EXPECT_TRUE(Read(gguf).ok()) << Read(gguf).status();
+      GgufWriter longrope = SmallGguf();
+      longrope.AddFloat32(key, factor);
+      EXPECT_TRUE(Read(longrope).ok()) << Read(longrope).status();
+    }
+    for (float none : {0.0f, 1.0f}) {
+      GgufWriter gguf = WithoutLongFactors();
+      gguf.AddFloat32(key, none);
+      EXPECT_TRUE(Read(gguf).ok()) << Read(gguf).status();
+    }
+    GgufWriter nan = WithoutLongFactors();
+    nan.AddFloat32(key, std::nanf(""));
+    EXPECT_THAT(Refusal(nan), HasSubstr(absl::StrCat("key ", key, ": value nan")));
+  }
 }
 
 TEST(GgufCheckpointTest, M13_VocabularyAndRowsDisagree) {
@@ -268,23 +307,18 @@ TEST(GgufCheckpointTest, ReadsTheVocabulary) {
   EXPECT_EQ(v.eos, 3);
   EXPECT_EQ(v.eot, -1);
   EXPECT_EQ(v.unknown, 3);
-  EXPECT_FALSE(v.add_bos);
+  EXPECT_EQ(v.add_bos, false);
   EXPECT_EQ(v.chat_template, "");
 }
 
-TEST(GgufCheckpointTest, BosIsImpliedForLlamaAlone) {
-  const auto add_bos = [](const char* model, const char* pre) {
-    GgufWriter gguf = Without("tokenizer.ggml.add_bos_token");
-    RemoveKey(gguf, "tokenizer.ggml.model");
-    RemoveKey(gguf, "tokenizer.ggml.pre");
-    gguf.AddString("tokenizer.ggml.model", model);
-    gguf.AddString("tokenizer.ggml.pre", pre);
-    gguf.AddFloat32s("tokenizer.ggml.scores", {0, 0, 0, 0});
-    return Read(gguf)->vocabulary.add_bos;
-  };
-  EXPECT_TRUE(add_bos("llama", "default"));
-  EXPECT_TRUE(add_bos("gpt2", "llama-bpe"));
-  EXPECT_FALSE(add_bos("gpt2", "gpt-4o"));
+TEST(GgufCheckpointTest, BosIsAsTheFileSaysOrOpen) {
+  GgufWriter gguf = Without("tokenizer.ggml.add_bos_token");
+  EXPECT_EQ(Read(gguf)->vocabulary.add_bos, std::nullopt);
+  gguf.AddBool("tokenizer.ggml.add_bos_token", true);
+  EXPECT_EQ(Read(gguf)->vocabulary.add_bos, true);
+  gguf.metadata.back().type = 4;
+  gguf.metadata.back().payload.assign(4, '\0');
+  EXPECT_THAT(Refusal(gguf), HasSubstr("type u32, expected bool"));
 }
 
 TEST(GgufCheckpointTest, M17_ArraysShorterThanTheTokens) {
@@ -293,7 +327,12 @@ TEST(GgufCheckpointTest, M17_ArraysShorterThanTheTokens) {
   EXPECT_EQ(Refusal(types), "key tokenizer.ggml.token_type: 3 elements, expected 4, one per token");
   GgufWriter scores = SmallGguf();
   scores.AddFloat32s("tokenizer.ggml.scores", {1, 1, 1, 1, 1});
-  EXPECT_EQ(Refusal(scores), "key tokenizer.ggml.scores: 5 elements, expected 4, one per token");
+  EXPECT_THAT(Refusal(scores),
+              HasSubstr("key tokenizer.ggml.scores: 5 elements, expected at most 4"));
+  GgufWriter many = Without("tokenizer.ggml.token_type");
+  many.AddInt32s("tokenizer.ggml.token_type", std::vector<int32_t>(1 << 22, 1));
+  EXPECT_THAT(Refusal(many),
+              HasSubstr("key tokenizer.ggml.token_type: 4194304 elements, expected at most 4"));
   GgufWriter spm = Without("tokenizer.ggml.model");
   spm.AddString("tokenizer.ggml.model", "llama");
   EXPECT_EQ(Refusal(spm), "key tokenizer.ggml.scores: 0 elements, expected 4, one per token");

@@ -64,8 +64,8 @@ TEST_F(GgufMetadataTest, AbsentKeysFallBackOrAreMissing) {
   EXPECT_EQ(*metadata.Bool("k", true), true);
   EXPECT_EQ(*metadata.String("k", 10, "x"), "x");
   EXPECT_THAT(*metadata.Strings("k", 1, 1), IsEmpty());
-  EXPECT_THAT(*metadata.Int32s("k"), IsEmpty());
-  EXPECT_THAT(*metadata.Floats("k"), IsEmpty());
+  EXPECT_THAT(*metadata.Int32s("k", 0), IsEmpty());
+  EXPECT_THAT(*metadata.Floats("k", 0), IsEmpty());
   EXPECT_EQ(metadata.Integer("k", 0, 1).status().message(), "key k is missing");
   EXPECT_EQ(metadata.Number("k", 0, 1).status().message(), "key k is missing");
   EXPECT_EQ(metadata.String("k", 1).status().message(), "key k is missing");
@@ -86,8 +86,8 @@ TEST_F(GgufMetadataTest, WrongTypesAreNamed) {
   EXPECT_THAT(message(metadata.Bool("u", false).status()), HasSubstr("expected bool"));
   EXPECT_THAT(message(metadata.String("u", 9).status()), HasSubstr("expected str"));
   EXPECT_THAT(message(metadata.Strings("a", 9, 9).status()), HasSubstr("an array of str"));
-  EXPECT_THAT(message(metadata.Floats("a").status()), HasSubstr("an array of f32"));
-  EXPECT_THAT(message(metadata.Int32s("u").status()), HasSubstr("an array of i32"));
+  EXPECT_THAT(message(metadata.Floats("a", 3).status()), HasSubstr("an array of f32"));
+  EXPECT_THAT(message(metadata.Int32s("u", 3).status()), HasSubstr("an array of i32"));
 }
 
 TEST_F(GgufMetadataTest, NumbersAreFiniteAndInRange) {
@@ -104,9 +104,15 @@ TEST_F(GgufMetadataTest, NumbersAreFiniteAndInRange) {
 TEST_F(GgufMetadataTest, ArraysAreLimited) {
   writer_.AddStrings("strings", {"a", "", "ccc"});
   writer_.AddFloat32s("floats", {1, 2.5f});
+  writer_.AddInt32s("ints", {7, -8, 9});
   const GgufMetadata& metadata = Parse();
   EXPECT_THAT(*metadata.Strings("strings", 3, 3), ElementsAre("a", "", "ccc"));
-  EXPECT_THAT(*metadata.Floats("floats"), ElementsAre(1, 2.5f));
+  EXPECT_THAT(*metadata.Floats("floats", 2), ElementsAre(1, 2.5f));
+  EXPECT_THAT(*metadata.Int32s("ints", 3), ElementsAre(7, -8, 9));
+  EXPECT_THAT(std::string(metadata.Floats("floats", 1).status().message()),
+              HasSubstr("key floats: 2 elements, expected at most 1"));
+  EXPECT_THAT(std::string(metadata.Int32s("ints", 2).status().message()),
+              HasSubstr("key ints: 3 elements, expected at most 2"));
   EXPECT_THAT(std::string(metadata.Strings("strings", 2, 3).status().message()),
               HasSubstr("3 elements, expected at most 2"));
   EXPECT_THAT(std::string(metadata.Strings("strings", 3, 2).status().message()),

@@ -11,7 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "tests/formats/small_gguf.h"
+#include "tests/tools/small_gguf.h"
 
 namespace hearth {
 namespace {

@@ -12,7 +12,7 @@
 #include <filesystem>
 #include <string>
 
-#include "tests/formats/small_gguf.h"
+#include "tests/tools/small_gguf.h"
 
 namespace hearth {
 namespace {

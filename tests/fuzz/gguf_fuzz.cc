@@ -6,6 +6,7 @@
 #include "engine/check.h"
 #include "engine/formats/gguf.h"
 #include "engine/formats/gguf_checkpoint.h"
+#include "engine/models/model.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::string_view bytes(reinterpret_cast<const char*>(data), size);
@@ -26,6 +27,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const hearth::Hyperparameters& h = checkpoint->hparams;
     HEARTH_CHECK(h.layers > 0 && h.heads > 0 && h.heads % h.kv_heads == 0 && h.vocab > 0);
     HEARTH_CHECK(h.rope_dims % 2 == 0 && h.rope_dims <= h.head_dim);
+    const absl::Status planned =
+        hearth::PlanModel(*checkpoint,
+                          {.max_batch_tokens = 8, .max_logit_rows = 1, .max_context = h.context})
+            .status();
+    HEARTH_CHECK(planned.ok() || absl::IsDataLoss(planned));
   }
   return 0;
 }

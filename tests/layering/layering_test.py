@@ -23,7 +23,8 @@ RANKS = {
     "server (commands)": 7,
     "clients/cli": 5,
 }
-VALUES = {"request.h", "batch.h", "kv_type.h", "vocabulary.h", "check.h", "status_macros.h"}
+VALUES = {"request.h", "batch.h", "kv_type.h", "vocabulary.h", "check.h", "mix.h",
+          "status_macros.h"}
 # The files that put the daemon together.
 COMMANDS = {"main.cc", "serve.cc"}
 # What a server may know of the engine.
@@ -100,7 +101,7 @@ class Checker(unittest.TestCase):
                 ("engine/engine.cc", "server/daemon.h"),
                 ("server/session.cc", "engine/models/model.h"),
                 ("server/session.cc", "server/http/gate.h"),
-                ("server/http/gate.cc", "server/grpc/gate.h"),
+                ("server/http/gate.cc", "server/grpc/call_gate.h"),
                 ("clients/cli/main.cc", "engine/request.h"),
                 ("engine/ops/matmul.cc", "tests/fakes/sink.h")]:
             self.assertIsNotNone(include_error(source, included), (source, included))

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <limits>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -17,6 +19,7 @@ namespace hearth {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr ModelLimits kLimits = {.max_batch_tokens = 64, .max_logit_rows = 8, .max_context = 512};
 
@@ -63,7 +66,8 @@ struct Loaded {
                                .start = static_cast<int32_t>(start),
                                .blocks = table,
                                .regime = regime,
-                               .logit_rows = last ? 1 : 0});
+                               .logit_rows = last ? 1 : 0,
+                               .draws = last});
       batch.num_tokens = static_cast<int32_t>(count);
       batch.num_logit_rows = last ? 1 : 0;
       row = model->Forward(batch, kv);
@@ -159,6 +163,73 @@ TEST(Decoder, M15_NaNAndInfiniteWeightsAreNamed) {
     const absl::Status status = LoadModel(checkpoint, kLimits, *workers, {}).status();
     EXPECT_TRUE(absl::IsDataLoss(status)) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr(tensor));
+  }
+}
+
+// A fused product's parts keep their names.
+TEST(Decoder, M15_ANaNInOnePartOfAFusedProductIsNamed) {
+  for (const char* tensor : {"blk.1.attn_k.weight", "blk.0.ffn_up.weight"}) {
+    Checkpoint checkpoint = *OpenModel("llama-tiny-f32");
+    Tensor& spoilt = checkpoint.tensors.at(tensor);
+    std::vector<std::byte> bytes(spoilt.data, spoilt.data + spoilt.bytes);
+    std::fill_n(bytes.end() - 4, 4, std::byte{0xff});
+    spoilt.data = bytes.data();
+    auto workers = *ops::Workers::Create({.threads = 1, .max_rows = 64, .max_cols = 512});
+    const absl::Status status = LoadModel(checkpoint, kLimits, *workers, {}).status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_EQ(std::string(status.message()),
+              absl::StrCat(checkpoint.path, ": tensor ", tensor, ": row ", spoilt.rows() - 1,
+                           ": an element is NaN or infinite"));
+  }
+}
+
+TEST(Decoder, M14_TensorsOfNoUseAreNamed) {
+  for (const auto& [model, tensor] :
+       {std::pair("llama-tiny-f32", "blk.0.attn_q.bias"), std::pair("tiny-f32", "blk.4.attn_norm"),
+        std::pair("llama-tiny-f32", "rope_factors_long.weight"),
+        std::pair("tiny-f32", "rope_freqs.weight")}) {
+    Checkpoint checkpoint = *OpenModel(model);
+    checkpoint.tensors[tensor] = checkpoint.tensors.at("output_norm.weight");
+    const absl::Status status = PlanModel(checkpoint, kLimits).status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_EQ(std::string(status.message()),
+              absl::StrCat(checkpoint.path, ": tensor ", tensor, ": architecture ",
+                           checkpoint.architecture, " has none of this name"));
+  }
+}
+
+TEST(Decoder, M14_QuantisedVectorsAreNamed) {
+  for (const auto& [model, tensor] :
+       {std::pair("tiny-f32", "output_norm.weight"), std::pair("tiny-f32", "blk.3.ffn_norm.weight"),
+        std::pair("tiny-f32", "rope_factors_short.weight"),
+        std::pair("llama-tiny-f32", "rope_freqs.weight")}) {
+    Checkpoint checkpoint = *OpenModel(model);
+    checkpoint.tensors.at(tensor).dtype = DType::kQ8_0;
+    const absl::Status status = PlanModel(checkpoint, kLimits).status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_EQ(std::string(status.message()),
+              absl::StrCat(checkpoint.path, ": tensor ", tensor,
+                           ": type Q8_0, expected F32, F16 or BF16 for a vector"));
+  }
+}
+
+// A factor whose angles have no sine would make NaN of every key.
+TEST(Decoder, M15_RopeFactorsThatAreNone) {
+  for (const auto& [model, tensor] : {std::pair("tiny-f32", "rope_factors_long.weight"),
+                                      std::pair("tiny-f32", "rope_factors_short.weight"),
+                                      std::pair("llama-tiny-f32", "rope_freqs.weight")}) {
+    for (float factor :
+         {0.0f, -1.0f, 1e-30f, 1e-4f, std::nanf(""), std::numeric_limits<float>::infinity()}) {
+      Checkpoint checkpoint = *OpenModel(model);
+      Tensor& spoilt = checkpoint.tensors.at(tensor);
+      std::vector<std::byte> bytes(spoilt.data, spoilt.data + spoilt.bytes);
+      std::memcpy(bytes.data(), &factor, sizeof(factor));
+      spoilt.data = bytes.data();
+      const absl::Status status = PlanModel(checkpoint, kLimits).status();
+      EXPECT_TRUE(absl::IsDataLoss(status)) << status << " for " << factor;
+      EXPECT_THAT(std::string(status.message()),
+                  StartsWith(absl::StrCat(checkpoint.path, ": tensor ", tensor, ": ")));
+    }
   }
 }
 

@@ -37,7 +37,7 @@ struct Source {
         elements[b * traits.block_elements + i] = Element(dtype, block, i);
       }
     }
-    tensor = {dtype, 2, {rows, cols, 1, 1}, &bytes[1], bytes.size() - 1};
+    tensor = {dtype, 2, {rows, cols, 1, 1}, &bytes[1], bytes.size() - 1, ""};
   }
 
   static double Element(DType dtype, const std::byte* block, int i) {
@@ -160,11 +160,13 @@ TEST(PackedMatrix, StacksParts) {
   }
 }
 
-TEST(PackedMatrix, ModelM15_NamesPartAndRowOfAScaleNotFinite) {
+TEST(PackedMatrix, ModelM15_NamesTensorAndRowOfAScaleNotFinite) {
   std::mt19937 rng(4);
   auto workers = MakeWorkers(3, "", Options());
   for (DType dtype : kAll) {
     Source a(rng, dtype, 70, Cols(dtype)), b(rng, dtype, 500, Cols(dtype));
+    a.tensor.name = "attn_q";
+    b.tensor.name = "attn_k";
     for (int64_t row : {499, 331, 3}) {  // the first is named
       const float infinity = std::numeric_limits<float>::infinity();
       const uint16_t half = dtype == DType::kBF16 ? F32ToBF16(infinity) : F32ToF16(infinity);
@@ -173,7 +175,8 @@ TEST(PackedMatrix, ModelM15_NamesPartAndRowOfAScaleNotFinite) {
                   dtype == DType::kF32 ? 4 : 2);
       const absl::Status status = PackedMatrix::Pack(*workers, {a.tensor, b.tensor}).status();
       EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
-      EXPECT_THAT(std::string(status.message()), HasSubstr("part 1, row " + std::to_string(row)));
+      EXPECT_THAT(std::string(status.message()),
+                  HasSubstr("tensor attn_k: row " + std::to_string(row) + ": "));
     }
   }
 }
@@ -231,7 +234,9 @@ TEST(ToF32, WidensPlainVectors) {
         std::byte{0x7f};
     source.bytes[1 + 20 * Traits(dtype).block_bytes + Traits(dtype).block_bytes - 2] =
         std::byte{0xff};
+    source.tensor.name = "output_norm";
     EXPECT_EQ(ToF32(source.tensor).status().code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(std::string(ToF32(source.tensor).status().message()), HasSubstr("output_norm"));
     source.tensor.bytes -= 1;
     EXPECT_EQ(ToF32(source.tensor).status().code(), absl::StatusCode::kInvalidArgument);
   }

@@ -41,6 +41,22 @@ TEST(RopeTable, MatchesPublishedFrequencies) {
   ExpectTable(RopeTable(64, 500000, factors, 1.0f, 8192), frequencies, 1.0, {0, 1, 777, 8191});
 }
 
+TEST(RopeTable, TheLeastFactorIsTheLastWithASine) {
+  constexpr int32_t kDims = 8, kPositions = 4096;
+  std::vector<float> factors(kDims / 2);
+  for (int32_t i = 0; i < kDims / 2; ++i) {
+    const double least = RopeTable::LeastFactor(i, kDims, 10000, kPositions);
+    factors[i] = std::nextafter(static_cast<float>(least), 1.0f);
+  }
+  const RopeTable least(kDims, 10000, factors, 1.0f, kPositions);
+  for (float& factor : factors) factor *= 0.99f;
+  const RopeTable less(kDims, 10000, factors, 1.0f, kPositions);
+  for (int32_t i = 0; i < kDims / 2; ++i) {
+    EXPECT_TRUE(std::isfinite(least.cosines(kPositions - 1)[i])) << i;
+    EXPECT_TRUE(std::isnan(less.cosines(kPositions - 1)[i])) << i;
+  }
+}
+
 TEST(RopeTable, PlansItsBytes) { EXPECT_EQ(RopeTable::PlannedBytes(96, 4096), 96u * 4096 * 4); }
 
 TEST(RopeAndStore, RotatesQueriesAndKeysByPositionAndLeavesValues) {

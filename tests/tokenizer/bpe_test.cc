@@ -109,6 +109,18 @@ TEST(Bpe, MegabyteOfOneLetterTakesNoLongerThanItMust) {
   EXPECT_EQ(tokenizer->Encode(std::string(1 << 20, 'a')).size(), size_t{1} << 18);
 }
 
+TEST(Bpe, StopsOnceThereIsEnough) {
+  const auto tokenizer = Make(SmallBpe({{"a", "b"}}));
+  std::string text;
+  for (int i = 0; i < 1000; ++i) text += "ab ";
+  const std::vector<TokenId> all = tokenizer->Encode(text);
+  const std::vector<TokenId> some = tokenizer->Encode(text, 100);
+  ASSERT_GT(some.size(), 100u);
+  EXPECT_LT(some.size(), 110u);
+  EXPECT_TRUE(std::equal(some.begin(), some.end(), all.begin()));
+  EXPECT_EQ(tokenizer->Encode(text, all.size()), all);
+}
+
 TEST(Bpe, BytesOfTokens) {
   Vocabulary vocabulary = SmallBpe({{" ", "a"}}, {"<|end|>"});
   vocabulary.tokens.insert(vocabulary.tokens.end(), {"<|tool|>", "[PAD]", "<unk>"});

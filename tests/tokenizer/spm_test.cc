@@ -101,6 +101,22 @@ TEST(Spm, UserDefinedRunsOfWhiteSpaceAreTextAndTakenWhole) {
   EXPECT_FALSE(tokenizer->Marker("\n\n").has_value());
 }
 
+// Text longer than one chain is cut where a word ends, so the ids are the same.
+TEST(Spm, LongTextIsThatOfItsWords) {
+  const auto tokenizer = Make(Letters());
+  std::string text = "abc";
+  std::vector<TokenId> expected = tokenizer->Encode(text);
+  const std::vector<TokenId> word = tokenizer->Encode("aabbc");  // begins with a space of its own
+  while (text.size() < 300'000) {
+    text += " aabbc";
+    expected.insert(expected.end(), word.begin(), word.end());
+  }
+  EXPECT_EQ(tokenizer->Encode(text), expected);
+  const std::vector<TokenId> some = tokenizer->Encode(text, 1000);
+  EXPECT_GT(some.size(), 1000u);
+  EXPECT_LT(some.size(), expected.size());
+}
+
 // Quadratic merging would not end within the time limit.
 TEST(Spm, MegabyteOfOneLetterTakesNoLongerThanItMust) {
   Vocabulary vocabulary = SmallSpm({{"a", -3}, {"aa", -1}, {"aaaa", -2}});

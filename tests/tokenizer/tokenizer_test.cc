@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -214,6 +215,22 @@ TEST(Tokenizer, Bos) {
   EXPECT_TRUE(Make(Spm())->add_bos());
   EXPECT_EQ(Make(Bpe())->bos(), std::nullopt);
   EXPECT_FALSE(Make(Bpe())->add_bos());
+}
+
+TEST(Tokenizer, BosIsImpliedByTheKindUnlessTheFileSays) {
+  const auto add_bos = [](Vocabulary vocabulary, const char* pre, std::optional<bool> said) {
+    vocabulary.pre = pre;
+    vocabulary.add_bos = said;
+    return Make(std::move(vocabulary))->add_bos();
+  };
+  for (const char* pre : {"llama-bpe", "llama3", "llama-v3"}) {
+    EXPECT_TRUE(add_bos(Bpe(), pre, std::nullopt)) << pre;
+    EXPECT_FALSE(add_bos(Bpe(), pre, false)) << pre;
+  }
+  EXPECT_FALSE(add_bos(Bpe(), "gpt-4o", std::nullopt));
+  EXPECT_TRUE(add_bos(Bpe(), "gpt-4o", true));
+  EXPECT_TRUE(add_bos(Spm(), "", std::nullopt));
+  EXPECT_FALSE(add_bos(Spm(), "", false));
 }
 
 TEST(Tokenizer, MergesAreNotKept) {

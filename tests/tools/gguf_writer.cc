@@ -103,6 +103,22 @@ void GgufWriter::AddFloat32s(absl::string_view key, absl::Span<const float> valu
   metadata.push_back({std::string(key), kArray, ArrayPayload(kFloat32, values)});
 }
 
+void GgufWriter::Add(const GgufMetadata::Entry& entry) {
+  const GgufValue& value = entry.value;
+  std::string payload;
+  if (value.type == GgufType::kString) {
+    AppendString(&payload, value.bytes);
+  } else {
+    if (value.type == GgufType::kArray) {
+      Append(&payload, static_cast<uint32_t>(value.element));
+      Append(&payload, value.count);
+    }
+    payload.append(value.bytes.data(), value.bytes.size());
+  }
+  metadata.push_back(
+      {std::string(entry.key), static_cast<uint32_t>(value.type), std::move(payload)});
+}
+
 void GgufWriter::AddVocabulary(const Vocabulary& vocabulary) {
   AddString("tokenizer.ggml.model", vocabulary.model);
   AddString("tokenizer.ggml.pre", vocabulary.pre);
@@ -121,7 +137,7 @@ void GgufWriter::AddVocabulary(const Vocabulary& vocabulary) {
   add_id("tokenizer.ggml.eos_token_id", vocabulary.eos);
   add_id("tokenizer.ggml.eot_token_id", vocabulary.eot);
   add_id("tokenizer.ggml.unknown_token_id", vocabulary.unknown);
-  AddBool("tokenizer.ggml.add_bos_token", vocabulary.add_bos);
+  if (vocabulary.add_bos) AddBool("tokenizer.ggml.add_bos_token", *vocabulary.add_bos);
   AddBool("tokenizer.ggml.add_space_prefix", vocabulary.add_space_prefix);
   if (!vocabulary.chat_template.empty()) {
     AddString("tokenizer.chat_template", vocabulary.chat_template);

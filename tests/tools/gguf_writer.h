@@ -9,6 +9,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "engine/formats/gguf_metadata.h"
 #include "engine/tensor/dtype.h"
 #include "engine/vocabulary.h"
 
@@ -41,6 +42,7 @@ class GgufWriter {
   void AddStrings(absl::string_view key, absl::Span<const std::string> values);
   void AddInt32s(absl::string_view key, absl::Span<const int32_t> values);
   void AddFloat32s(absl::string_view key, absl::Span<const float> values);
+  void Add(const GgufMetadata::Entry& entry);        // one that was read
   void AddVocabulary(const Vocabulary& vocabulary);  // the tokenizer.* keys
 
   // Declares a tensor whose data follow those of the tensors before it, aligned.

@@ -86,6 +86,14 @@ void DecodeEach(const std::byte* row, size_t step, absl::Span<float> values, Dec
 
 }  // namespace
 
+std::map<std::string, DType> EncodableTypes() {
+  std::map<std::string, DType> types;
+  for (DType type : {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
+    types.emplace(Traits(type).name, type);
+  }
+  return types;
+}
+
 void EncodeRow(DType type, absl::Span<const float> values, std::byte* out) {
   switch (type) {
     case DType::kF32:

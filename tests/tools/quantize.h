@@ -3,11 +3,16 @@
 #define HEARTH_TESTS_TOOLS_QUANTIZE_H_
 
 #include <cstddef>
+#include <map>
+#include <string>
 
 #include "absl/types/span.h"
 #include "engine/tensor/dtype.h"
 
 namespace hearth {
+
+// By name.
+std::map<std::string, DType> EncodableTypes();
 
 // Writes RowBytes(type, values.size()) bytes to `out`, which need not be aligned.
 // REQUIRES: values.size() is a multiple of the block; values are finite.

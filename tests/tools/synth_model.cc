@@ -4,14 +4,11 @@
 #include <map>
 #include <string>
 
+#include "tests/tools/quantize.h"
 #include "tests/tools/synthetic_model.h"
 
 int main(int argc, char** argv) {
-  const std::map<std::string, hearth::DType> types = {{"F32", hearth::DType::kF32},
-                                                      {"F16", hearth::DType::kF16},
-                                                      {"BF16", hearth::DType::kBF16},
-                                                      {"Q8_0", hearth::DType::kQ8_0},
-                                                      {"Q4_0", hearth::DType::kQ4_0}};
+  const std::map<std::string, hearth::DType> types = hearth::EncodableTypes();
   hearth::SyntheticModelOptions options;
   std::string type = "F32";
   std::string head_type;

@@ -139,6 +139,7 @@ Vocabulary SyntheticVocabulary() {
   Vocabulary vocabulary;
   vocabulary.model = "gpt2";
   vocabulary.pre = "gpt-4o";
+  vocabulary.add_bos = false;
   int next_free = 0;
   for (int byte = 0; byte < 256; ++byte) {
     vocabulary.tokens.push_back(ByteSpelling(byte, &next_free));

@@ -1,4 +1,4 @@
-#include "tests/formats/small_gguf.h"
+#include "tests/tools/small_gguf.h"
 
 #include <unistd.h>
 
@@ -34,6 +34,7 @@ GgufWriter SmallGguf() {
                       TokenType::kControl};
   vocabulary.merges = {"a b"};
   vocabulary.bos = vocabulary.eos = vocabulary.unknown = 3;
+  vocabulary.add_bos = false;
   gguf.AddVocabulary(vocabulary);
   gguf.AddTensor("token_embd.weight", {4, 8}, DType::kF32);
   gguf.AddTensor("output_norm.weight", {8}, DType::kF32);

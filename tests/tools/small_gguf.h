@@ -1,6 +1,6 @@
 // A valid GGUF file of about a kilobyte, for tests to spoil.
-#ifndef HEARTH_TESTS_FORMATS_SMALL_GGUF_H_
-#define HEARTH_TESTS_FORMATS_SMALL_GGUF_H_
+#ifndef HEARTH_TESTS_TOOLS_SMALL_GGUF_H_
+#define HEARTH_TESTS_TOOLS_SMALL_GGUF_H_
 
 #include <cstring>
 #include <string>
@@ -32,4 +32,4 @@ std::string WriteTemporary(absl::string_view name, absl::string_view content);
 
 }  // namespace hearth
 
-#endif  // HEARTH_TESTS_FORMATS_SMALL_GGUF_H_
+#endif  // HEARTH_TESTS_TOOLS_SMALL_GGUF_H_
