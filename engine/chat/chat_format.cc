@@ -45,9 +45,16 @@ absl::StatusOr<ChatFormat> ChatFormat::Create(const Tokenizer& tokenizer) {
       ")"));
 }
 
-absl::StatusOr<std::vector<TokenId>> ChatFormat::Render(absl::Span<const Message> messages) const {
+absl::StatusOr<std::vector<TokenId>> ChatFormat::Render(absl::Span<const Message> messages,
+                                                        size_t enough) const {
   if (messages.empty()) return absl::InvalidArgumentError("messages: empty");
-  Prompt prompt(*tokenizer_);
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].tools.empty()) continue;
+    if (!row_->takes_tools || messages[i].role != Role::kSystem) {
+      return absl::InvalidArgumentError(absl::StrCat("messages[", i, "].tools: not taken here"));
+    }
+  }
+  Prompt prompt(*tokenizer_, enough);
   HEARTH_RETURN_IF_ERROR(row_->render(messages, prompt));
   return prompt.TakeIds();
 }

@@ -18,6 +18,7 @@ enum class Role { kSystem, kUser, kAssistant, kTool };
 struct Message {
   Role role;
   std::string content;
+  std::string tools = "";  // JSON that describes them; of system messages, where families take it
 };
 
 struct ChatFormatRow;  // of the table in formats.inc
@@ -34,7 +35,9 @@ class ChatFormat {
   // The prompt up to where the assistant's next words begin, BOS included where the family or
   // the vocabulary has one. A function of the messages alone: no clock, no state.
   // InvalidArgument names messages[i] for roles the family does not know or orders it refuses.
-  absl::StatusOr<std::vector<TokenId>> Render(absl::Span<const Message> messages) const;
+  // Where it has more than `enough` ids, some may be missing.
+  absl::StatusOr<std::vector<TokenId>> Render(absl::Span<const Message> messages,
+                                              size_t enough = Tokenizer::kAll) const;
 
   std::string_view name() const;
 

@@ -16,6 +16,7 @@ struct ChatFormatRow {
   std::string_view markers;                     // separated by spaces
   bool (*is_template)(std::string_view jinja);  // "\n" escapes are newlines already
   absl::Status (*render)(absl::Span<const Message> messages, Prompt& prompt);
+  bool takes_tools = false;
 };
 
 inline bool Has(std::string_view jinja, std::string_view feature) {

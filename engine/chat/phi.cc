@@ -39,6 +39,11 @@ absl::Status AddRole(absl::Span<const Message> messages, size_t index, Prompt& p
 absl::Status AddMessage(absl::Span<const Message> messages, size_t index, Prompt& prompt) {
   HEARTH_RETURN_IF_ERROR(AddRole(messages, index, prompt));
   prompt.AddText(TrimStart(messages[index].content));
+  if (!messages[index].tools.empty()) {
+    prompt.AddMarker("<|tool|>");
+    prompt.AddText(messages[index].tools);
+    prompt.AddMarker("<|/tool|>");
+  }
   prompt.AddMarker("<|end|>");
   return absl::OkStatus();
 }

@@ -14,7 +14,8 @@ void Prompt::AddMarker(std::string_view spelling) {
 }
 
 void Prompt::AddText(std::string_view text) {
-  const std::vector<TokenId> ids = tokenizer_.Encode(text);
+  if (ids_.size() > enough_) return;
+  const std::vector<TokenId> ids = tokenizer_.Encode(text, enough_ - ids_.size());
   ids_.insert(ids_.end(), ids.begin(), ids.end());
 }
 

@@ -12,8 +12,9 @@ namespace hearth {
 
 class Prompt {
  public:
-  // REQUIRES: tokenizer outlives the prompt.
-  explicit Prompt(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  // Text is left out once there are more than `enough` ids. REQUIRES: tokenizer outlives the
+  // prompt.
+  Prompt(const Tokenizer& tokenizer, size_t enough) : tokenizer_(tokenizer), enough_(enough) {}
 
   // REQUIRES: the vocabulary has the marker.
   void AddMarker(std::string_view spelling);
@@ -28,6 +29,7 @@ class Prompt {
 
  private:
   const Tokenizer& tokenizer_;
+  const size_t enough_;
   std::vector<TokenId> ids_;
 };
 

@@ -20,8 +20,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const std::vector<std::string> kPhi4 = {"<|system|>", "<|user|>", "<|assistant|>", "<|end|>",
-                                        "<|tool_call|>"};
+const std::vector<std::string> kPhi4 = {"<|system|>", "<|user|>", "<|assistant|>",
+                                        "<|end|>",    "<|tool|>", "<|/tool|>"};
 const std::vector<std::string> kPhi3 = {"<|system|>", "<|user|>", "<|assistant|>", "<|end|>"};
 const std::vector<std::string> kLlama3 = {"<|begin_of_text|>", "<|start_header_id|>",
                                           "<|end_header_id|>", "<|eot_id|>"};
@@ -75,6 +75,16 @@ TEST(ChatFormat, Phi4) {
 }
 
 // Its markers swallow the white space after them.
+TEST(ChatFormat, Phi4WritesToolsAfterTheSystemText) {
+  const auto tokenizer = Make(SmallBpe({}, kPhi4));
+  EXPECT_EQ(Rendered(*tokenizer, {{Role::kSystem, "Be brief.", "[{<|end|>}]"}, {Role::kUser, "x"}}),
+            "[<|system|>]Be brief.[<|tool|>][{<|end|>}][<|/tool|>][<|end|>]"
+            "[<|user|>]x[<|end|>][<|assistant|>]");
+  EXPECT_FALSE(FormatOf(*tokenizer).Render({{Role::kUser, "x", "[]"}}).ok());
+  const auto phi3 = Make(SmallBpe({}, kPhi3));
+  EXPECT_FALSE(FormatOf(*phi3).Render({{Role::kSystem, "x", "[]"}}).ok());
+}
+
 TEST(ChatFormat, Phi4MessagesBeginWithoutWhiteSpace) {
   const auto tokenizer = Make(SmallBpe({}, kPhi4));
   EXPECT_EQ(Rendered(*tokenizer, {{Role::kUser, " \n\u00A0\u3000 x  y "}, {Role::kUser, " \n"}}),
