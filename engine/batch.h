@@ -15,6 +15,11 @@ using BlockId = int32_t;
 // Tokens per KV block. A block's K and V of one layer and one kv head lie together.
 inline constexpr int32_t kBlockTokens = 32;
 
+// Blocks that hold so many tokens.
+constexpr int32_t BlocksFor(int64_t num_tokens) {
+  return static_cast<int32_t>((num_tokens + kBlockTokens - 1) / kBlockTokens);
+}
+
 // One sequence's part of a step: tokens [start, start + tokens.size()) are computed.
 // The spans point into the scheduler's sequences and hold until the next Schedule.
 struct BatchEntry {
@@ -23,7 +28,8 @@ struct BatchEntry {
   int32_t start;                     // position of tokens[0]
   absl::Span<const BlockId> blocks;  // block table; covers every position < start + size
   RopeRegime regime;
-  int32_t logit_rows;  // logits wanted for the last so many tokens; 0 in mid-prompt
+  int32_t logit_rows;  // logits wanted for the last so many tokens
+  bool draws = false;  // the next token is drawn from the last row; not in mid-prompt
 };
 
 struct Batch {

@@ -1,20 +1,22 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <condition_variable>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/cache/kv_store.h"
 #include "engine/check.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/memory_plan.h"
+#include "engine/mix.h"
 #include "engine/models/model.h"
 #include "engine/ops/workers.h"
 #include "engine/sampling/sampler.h"
@@ -25,12 +27,9 @@
 namespace hearth {
 namespace {
 
-// SplitMix64's finaliser (Steele, Lea, Flood 2014): spreads every input bit over the output.
-uint64_t Mix(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
+// A step while no stream waits for its next token: cancels, deadlines and the watchdog wait for its
+// end, on slow machines too. Much shorter ones would spend themselves on reading weights.
+constexpr std::chrono::milliseconds kPrefillStep{1000};
 
 // Blocks are shared only between requests for which their contents are the same bits.
 uint64_t PrefixSeed(const ModelInfo& info, KvType kv, RopeRegime regime, uint64_t salt) {
@@ -65,6 +64,11 @@ ModelInfo Describe(const Checkpoint& checkpoint, const Sizes& sizes, const Engin
   return info;
 }
 
+// Where the token that the entry's last logits stand for will be.
+int64_t NextPosition(const BatchEntry& entry) {
+  return entry.start + static_cast<int64_t>(entry.tokens.size());
+}
+
 absl::Status CheckOptions(const EngineOptions& options) {
   if (options.max_running < 1 || options.max_batch_tokens < options.max_running) {
     return absl::FailedPreconditionError(
@@ -88,6 +92,7 @@ struct Engine::State {
     std::shared_ptr<EventSink> sink;
     std::unique_ptr<Sampler> sampler;
   };
+  using LiveMap = absl::flat_hash_map<RequestId, Live>;
 
   State(ModelInfo model_info, const EngineOptions& engine_options, const SchedulerOptions& s)
       : info(std::move(model_info)),
@@ -101,6 +106,7 @@ struct Engine::State {
   std::vector<Drawn> Draw(const Batch& batch, float* logits);
   Drawn DrawOne(const BatchEntry& entry, absl::Span<float> logits);
   void Deliver();
+  void End(LiveMap::iterator it, const Event& finish);
   void Publish();
 
   const ModelInfo info;
@@ -116,17 +122,20 @@ struct Engine::State {
   std::optional<KvStore> kv;
   Scheduler scheduler;
   CostModel cost;
-  absl::flat_hash_map<RequestId, Live> live;
+  LiveMap live;
 
-  absl::Mutex mutex;
-  std::vector<Submission> submissions ABSL_GUARDED_BY(mutex);
-  std::vector<RequestId> cancels ABSL_GUARDED_BY(mutex);
-  bool flush ABSL_GUARDED_BY(mutex) = false;
-  bool poked ABSL_GUARDED_BY(mutex) = false;
-  bool stopping ABSL_GUARDED_BY(mutex) = false;
-  RequestId next_id ABSL_GUARDED_BY(mutex) = 1;
-  EngineStats stats ABSL_GUARDED_BY(mutex);
-  uint64_t rounds ABSL_GUARDED_BY(mutex) = 0;
+  // Guards what follows; `changed` tells the engine thread.
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::vector<Submission> submissions;
+  std::vector<RequestId> cancels;
+  bool flush = false;
+  bool poked = false;
+  bool stopping = false;
+  RequestId next_id = 1;
+  int32_t unfinished = 0;  // accepted, and their Finish not yet on its way
+  EngineStats stats;
+  uint64_t rounds = 0;
 
   std::thread thread;
 };
@@ -146,11 +155,12 @@ bool Engine::State::TakeInbox() {
   std::vector<RequestId> cancelled;
   bool flush_now = false, stop = false;
   {
-    absl::MutexLock lock(&mutex);
-    const auto work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-      return stopping || poked || flush || !submissions.empty() || !cancels.empty();
-    };
-    if (scheduler.idle()) mutex.Await(absl::Condition(&work));
+    std::unique_lock lock(mutex);
+    if (scheduler.idle()) {
+      changed.wait(lock, [this] {
+        return stopping || poked || flush || !submissions.empty() || !cancels.empty();
+      });
+    }
     added.swap(submissions);
     cancelled.swap(cancels);
     flush_now = std::exchange(flush, false);
@@ -162,8 +172,7 @@ bool Engine::State::TakeInbox() {
     const RequestId id = submission.id;
     live[id].sink = std::move(submission.sink);
     if (absl::Status status = scheduler.Add(id, std::move(submission.request), now); !status.ok()) {
-      live[id].sink->OnEvent(Finish{FinishReason::kError, status});
-      live.erase(id);
+      End(live.find(id), Finish{FinishReason::kError, status});
       continue;
     }
     live[id].sampler = std::make_unique<Sampler>(scheduler.request(id), info.vocab_size);
@@ -180,34 +189,38 @@ bool Engine::State::TakeInbox() {
 
 void Engine::State::Step() {
   const Clock::time_point begin = Clock::now();
-  Budget budget = cost.BudgetFor(scheduler.decoding(), options.inter_token_target);
+  Budget budget = cost.BudgetFor(scheduler.decoding() ? options.inter_token_target : kPrefillStep);
   if (options.max_chunk > 0) budget.max_chunk = std::min(budget.max_chunk, options.max_chunk);
   const Batch batch = scheduler.Schedule(budget, begin);
   if (batch.empty()) return;
   float* logits = model->Forward(batch, *kv);
   const std::vector<Drawn> drawn = Draw(batch, logits);
   const Clock::time_point end = Clock::now();
-  scheduler.Apply(batch, drawn, end);
+  scheduler.Apply(batch, drawn);
   cost.Observe(batch, end - begin);
 }
 
 std::vector<Drawn> Engine::State::Draw(const Batch& batch, float* logits) {
-  std::vector<const BatchEntry*> rows;
+  const auto row = [&](size_t i) {
+    return absl::MakeSpan(logits + i * info.vocab_size, info.vocab_size);
+  };
+  std::vector<std::pair<const BatchEntry*, size_t>> draws;  // and their rows
+  size_t end = 0;
   for (const BatchEntry& entry : batch.entries) {
-    HEARTH_CHECK(entry.logit_rows <= 1);
-    if (entry.logit_rows == 1) rows.push_back(&entry);
+    for (int32_t left = entry.logit_rows; left > 0; --left, ++end) {
+      if (observer) observer(entry.request, NextPosition(entry) - left + 1, row(end));
+    }
+    if (entry.draws) draws.push_back({&entry, end - 1});
   }
-  std::vector<Drawn> drawn(rows.size());
-  workers->ParallelFor(static_cast<int32_t>(rows.size()), [&](int32_t i) {
-    float* row = logits + static_cast<size_t>(i) * info.vocab_size;
-    drawn[i] = DrawOne(*rows[i], absl::MakeSpan(row, info.vocab_size));
+  std::vector<Drawn> drawn(draws.size());
+  workers->ParallelFor(static_cast<int32_t>(draws.size()), [&](int32_t i) {
+    drawn[i] = DrawOne(*draws[i].first, row(draws[i].second));
   });
   return drawn;
 }
 
 Drawn Engine::State::DrawOne(const BatchEntry& entry, absl::Span<float> logits) {
-  const int64_t position = entry.start + static_cast<int64_t>(entry.tokens.size());
-  if (observer) observer(entry.request, position, logits);
+  const int64_t position = NextPosition(entry);
   Sampler& sampler = *live.find(entry.request)->second.sampler;
   const auto prompt_tokens = static_cast<int64_t>(scheduler.request(entry.request).prompt.size());
   Drawn token = sampler.Draw(logits, position, static_cast<int32_t>(position - prompt_tokens));
@@ -219,14 +232,27 @@ void Engine::State::Deliver() {
   for (const Emission& emission : scheduler.TakeEvents()) {
     const auto it = live.find(emission.request);
     HEARTH_CHECK(it != live.end());
-    it->second.sink->OnEvent(emission.event);
-    if (std::holds_alternative<Finish>(emission.event)) live.erase(it);
+    if (std::holds_alternative<Finish>(emission.event)) {
+      End(it, emission.event);
+    } else {
+      it->second.sink->OnEvent(emission.event);
+    }
   }
+}
+
+// The place is free before its client knows, who may come back at once.
+void Engine::State::End(LiveMap::iterator it, const Event& finish) {
+  {
+    const std::lock_guard lock(mutex);
+    --unfinished;
+  }
+  it->second.sink->OnEvent(finish);
+  live.erase(it);
 }
 
 void Engine::State::Publish() {
   const SchedulerStats s = scheduler.stats();
-  absl::MutexLock lock(&mutex);
+  const std::lock_guard lock(mutex);
   ++rounds;
   stats = {s.queued,
            s.running,
@@ -238,6 +264,7 @@ void Engine::State::Publish() {
            s.prompt_tokens_computed,
            s.prompt_tokens_cached,
            s.tokens_generated,
+           s.tokens_recomputed,
            rounds};
 }
 
@@ -257,6 +284,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& option
   // Requests reach the queue before the step that admits them.
   scheduler_options.max_queued = options.max_queued + options.max_running;
   scheduler_options.max_batch_tokens = options.max_batch_tokens;
+  scheduler_options.max_logit_rows = sizes.limits.max_logit_rows;
   scheduler_options.prefix_cache = options.prefix_cache;
   auto state = std::make_unique<State>(Describe(checkpoint, sizes, options, *workers), options,
                                        scheduler_options);
@@ -274,7 +302,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& option
   HEARTH_ASSIGN_OR_RETURN(state->model,
                           LoadModel(checkpoint, sizes.limits, *state->workers, report));
   state->Publish();
-  state->thread = std::thread([s = state.get()] { s->Run(); });
+  try {
+    state->thread = std::thread([s = state.get()] { s->Run(); });
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(absl::StrCat("cannot start a thread: ", error.what()));
+  }
   return std::unique_ptr<Engine>(new Engine(std::move(state)));
 }
 
@@ -282,8 +314,9 @@ Engine::Engine(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 Engine::~Engine() {
   {
-    absl::MutexLock lock(&state_->mutex);
+    const std::lock_guard lock(state_->mutex);
     state_->stopping = true;
+    state_->changed.notify_one();
   }
   state_->thread.join();
 }
@@ -299,31 +332,38 @@ absl::StatusOr<RequestId> Engine::Submit(Request request, std::shared_ptr<EventS
           absl::StrCat("token id ", id, " is outside the vocabulary of ", info.vocab_size));
     }
   }
-  const int64_t length = static_cast<int64_t>(request.prompt.size()) + request.max_tokens;
-  if (length > info.max_context) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "prompt and max_tokens make ", length, " tokens, the context holds ", info.max_context));
+  const auto prompt_tokens = static_cast<int64_t>(request.prompt.size());
+  if (prompt_tokens >= info.max_context) {
+    return absl::InvalidArgumentError(absl::StrCat("the prompt has ", prompt_tokens,
+                                                   " tokens, the context holds ", info.max_context,
+                                                   " together with the output"));
   }
-  request.regime = state_->original_context > 0 && length > state_->original_context
-                       ? RopeRegime::kLong
-                       : RopeRegime::kShort;
+  // By what was asked for, not by what this machine's context leaves of it: promise 1.
+  request.regime =
+      state_->original_context > 0 && prompt_tokens + request.max_tokens > state_->original_context
+          ? RopeRegime::kLong
+          : RopeRegime::kShort;
+  request.max_tokens =
+      static_cast<int32_t>(std::min<int64_t>(request.max_tokens, info.max_context - prompt_tokens));
   request.prefix_seed = PrefixSeed(info, state_->kv_type, request.regime, request.cache_salt);
 
-  absl::MutexLock lock(&state_->mutex);
+  const std::lock_guard lock(state_->mutex);
   if (state_->stopping) return absl::UnavailableError("the engine is stopping");
-  const size_t waiting = state_->submissions.size() + state_->stats.queued + state_->stats.running;
-  if (waiting >= static_cast<size_t>(info.max_queued) + info.max_running) {
+  if (state_->unfinished >= info.max_queued + info.max_running) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("the queue is full: ", info.max_queued, " requests are waiting"));
+        absl::StrCat("the queue is full: ", state_->unfinished, " requests are under way"));
   }
   const RequestId id = state_->next_id++;
+  ++state_->unfinished;
   state_->submissions.push_back({id, std::move(request), std::move(sink)});
+  state_->changed.notify_one();
   return id;
 }
 
 void Engine::Cancel(RequestId id) {
-  absl::MutexLock lock(&state_->mutex);
+  const std::lock_guard lock(state_->mutex);
   state_->cancels.push_back(id);
+  state_->changed.notify_one();
 }
 
 void Engine::set_logit_observer(LogitObserver observer) { state_->observer = std::move(observer); }
@@ -331,19 +371,21 @@ const Tokenizer& Engine::tokenizer() const { return *state_->tokenizer; }
 const ModelInfo& Engine::info() const { return state_->info; }
 
 EngineStats Engine::stats() const {
-  absl::MutexLock lock(&state_->mutex);
+  const std::lock_guard lock(state_->mutex);
   return state_->stats;
 }
 
 uint64_t Engine::Heartbeat() {
-  absl::MutexLock lock(&state_->mutex);
+  const std::lock_guard lock(state_->mutex);
   state_->poked = true;
+  state_->changed.notify_one();
   return state_->rounds;
 }
 
 void Engine::FlushPrefixCache() {
-  absl::MutexLock lock(&state_->mutex);
+  const std::lock_guard lock(state_->mutex);
   state_->flush = true;
+  state_->changed.notify_one();
 }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer(const std::string& path) {

@@ -28,13 +28,14 @@ struct EngineOptions {
   // Unset: as exact as the weights. int8 for quantised ones, f16 or f32 for F16, BF16 and F32.
   std::optional<KvType> kv_type;
   int32_t kv_tokens = 0;           // 0: 8192, or less where memory_limit leaves less
-  int32_t max_context = 0;         // 0: min(model, kv_tokens)
+  int32_t max_context = 0;         // 0: min(model, kv_tokens); at most that
   uint64_t memory_limit = 0;       // bytes; 0: nine tenths of the cgroup's or machine's memory
   int32_t default_max_tokens = 0;  // 0: 1024
   int32_t max_running = 16;
   int32_t max_queued = 64;
   int32_t max_batch_tokens = 512;
-  int32_t max_chunk = 0;  // prompt tokens of one sequence in one step; 0: no own limit
+  int32_t max_logit_rows = 0;  // of one step; 0: max_running, the fewest
+  int32_t max_chunk = 0;       // prompt tokens of one sequence in one step; 0: no own limit
   std::chrono::milliseconds inter_token_target{250};
   bool prefix_cache = true;
 };
@@ -80,6 +81,7 @@ struct EngineStats {
   uint64_t prompt_tokens_computed = 0;
   uint64_t prompt_tokens_cached = 0;
   uint64_t tokens_generated = 0;
+  uint64_t tokens_recomputed = 0;  // after a preemption
   uint64_t steps = 0;
 };
 
@@ -103,8 +105,9 @@ class Engine {
   // Ends it within one step. Unknown and ended ids are ignored.
   void Cancel(RequestId id);
 
-  // Log-softmax observer for tests: sees the raw logits of every drawn token, on the engine
-  // thread. Set before the first Submit.
+  // Sees the raw logits that each token is drawn from, and those of the prompt where they are asked
+  // for; `position` is that of the token they foretell. On the engine thread. Set before the first
+  // Submit.
   using LogitObserver =
       std::function<void(RequestId, int64_t position, absl::Span<const float> logits)>;
   void set_logit_observer(LogitObserver observer);

@@ -18,9 +18,9 @@ namespace {
 
 constexpr int32_t kDefaultKvTokens = 8192;
 constexpr int32_t kSmallestKvTokens = 256;  // less serves nobody
-// Connections, thread stacks, the allocator's slack, and the file's pages of the tensor being
-// packed: 14 MiB at the peak of loading and serving a full-size Phi-4-mini.
-constexpr uint64_t kReserveBytes = 24u << 20;
+// Connections, thread stacks, the allocator's slack, requests being read and parsed (at most 16 MiB
+// of bodies, each up to three times over), and the file's pages of the tensor being packed.
+constexpr uint64_t kReserveBytes = 64u << 20;
 
 // Resident bytes of this process now: code, libraries, tokenizer, file metadata.
 uint64_t ResidentBytes() {
@@ -29,8 +29,6 @@ uint64_t ResidentBytes() {
   file >> total >> resident;
   return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
-
-int32_t BlocksFor(int32_t tokens) { return (tokens + kBlockTokens - 1) / kBlockTokens; }
 
 // Rounding keys and values more coarsely than the weights would throw away what they cost.
 KvType AsExactAs(DType weights) {
@@ -52,16 +50,33 @@ int32_t LongestContext(const Hyperparameters& h) {
   return h.sliding_window > 0 ? std::min(h.context, h.sliding_window) : h.context;
 }
 
+// What was asked for is served or refused, never cut.
+absl::Status CheckContext(const Checkpoint& checkpoint, const EngineOptions& options) {
+  const int32_t longest = LongestContext(checkpoint.hparams);
+  if (options.max_context > longest) {
+    return absl::FailedPreconditionError(absl::StrCat("max_context ", options.max_context, ": ",
+                                                      checkpoint.path, " was made for ", longest));
+  }
+  if (options.kv_tokens > 0 && options.max_context > options.kv_tokens) {
+    return absl::FailedPreconditionError(absl::StrCat("max_context ", options.max_context,
+                                                      " is more than the ", options.kv_tokens,
+                                                      " tokens that the KV cache holds"));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Sizes> PlanFor(const Checkpoint& checkpoint, const EngineOptions& options,
                               int32_t kv_tokens, uint64_t process_bytes) {
   Sizes sizes;
   sizes.kv_type = options.kv_type.value_or(AsExactAs(checkpoint.MainType()));
   sizes.kv_blocks = BlocksFor(kv_tokens);
   const int32_t held = sizes.kv_blocks * kBlockTokens;
-  const int32_t wanted = options.max_context > 0 ? options.max_context : held;
-  sizes.limits.max_context = std::min({wanted, LongestContext(checkpoint.hparams), held});
+  sizes.limits.max_context = options.max_context > 0
+                                 ? options.max_context
+                                 : std::min(LongestContext(checkpoint.hparams), held);
   sizes.limits.max_batch_tokens = options.max_batch_tokens;
-  sizes.limits.max_logit_rows = std::min(options.max_running, options.max_batch_tokens);
+  sizes.limits.max_logit_rows =
+      std::min(std::max(options.max_running, options.max_logit_rows), options.max_batch_tokens);
   HEARTH_ASSIGN_OR_RETURN(const ModelPlan plan, PlanModel(checkpoint, sizes.limits));
 
   sizes.workers.threads = options.threads;
@@ -96,12 +111,14 @@ uint64_t SystemMemoryLimit() {
 }
 
 absl::StatusOr<Sizes> PlanMemory(const Checkpoint& checkpoint, const EngineOptions& options) {
+  HEARTH_RETURN_IF_ERROR(CheckContext(checkpoint, options));
   const uint64_t process = ResidentBytes();
   const bool chosen = options.kv_tokens > 0;
-  int32_t kv_tokens = chosen ? options.kv_tokens : kDefaultKvTokens;
+  const int32_t smallest = std::max(kSmallestKvTokens, options.max_context);
+  int32_t kv_tokens = chosen ? options.kv_tokens : std::max(kDefaultKvTokens, smallest);
   HEARTH_ASSIGN_OR_RETURN(Sizes sizes, PlanFor(checkpoint, options, kv_tokens, process));
-  while (!chosen && sizes.memory.total() > sizes.memory.limit && kv_tokens > kSmallestKvTokens) {
-    kv_tokens -= kSmallestKvTokens;
+  while (!chosen && sizes.memory.total() > sizes.memory.limit && kv_tokens > smallest) {
+    kv_tokens = std::max(kv_tokens - kSmallestKvTokens, smallest);
     HEARTH_ASSIGN_OR_RETURN(sizes, PlanFor(checkpoint, options, kv_tokens, process));
   }
   if (sizes.memory.total() > sizes.memory.limit) {

@@ -41,12 +41,13 @@ struct SamplingParams {
 
 // One generation: one prompt, one choice. An API call with n choices is n Requests.
 struct Request {
-  std::vector<TokenId> prompt;  // REQUIRES: not empty, every id within the vocabulary
-  int32_t max_tokens = 0;       // REQUIRES: >= 1 and prompt + max_tokens within the context
+  std::vector<TokenId> prompt;  // REQUIRES: within vocabulary and context, not empty
+  int32_t max_tokens = 0;       // REQUIRES: >= 1; the end of the context ends the output too
   int32_t min_tokens = 0;       // stop tokens cannot be drawn before so many
   SamplingParams sampling;
   uint32_t choice = 0;
   std::vector<TokenId> stop_tokens;  // any of them ends the request
+  bool prompt_logits = false;        // logits of all its tokens; then no cached prefix is taken
   int32_t top_logprobs = -1;         // -1: no log-probabilities; 0..20: so many alternatives
   Priority priority = Priority::kNormal;
   std::string client;       // fairness key: an API key, a peer uid, or empty

@@ -163,6 +163,9 @@ void Sampler::Penalise(absl::Span<float> logits) {
     logit = logit > 0 ? logit / params.repetition_penalty : logit * params.repetition_penalty;
     logit -= static_cast<float>(count) * params.frequency_penalty;
     if (count > 0) logit -= params.presence_penalty;
+    // A legal penalty may overflow; the order of the other tokens stays what it was.
+    constexpr float kMost = std::numeric_limits<float>::max();
+    if (IsLogit(logits[token])) logit = std::clamp(logit, -kMost, kMost);
     Change(logits, token, logit);
   }
 }

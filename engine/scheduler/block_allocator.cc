@@ -13,7 +13,7 @@ void BlockAllocator::ExtendKeys(Sequence& sequence) const {
 }
 
 std::vector<BlockId> BlockAllocator::MatchPrefix(const Sequence& sequence) const {
-  if (!prefix_cache_) return {};
+  if (!prefix_cache_ || sequence.request.prompt_logits) return {};
   return index_.Match(sequence.request.prefix_seed, sequence.tokens, sequence.keys);
 }
 

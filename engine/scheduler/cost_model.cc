@@ -127,8 +127,7 @@ double CostModel::Loss(const Moments& moments, const Terms& solution) {
   return loss;
 }
 
-Budget CostModel::BudgetFor(bool decoding_streams, std::chrono::nanoseconds target) const {
-  if (!decoding_streams) return {max_batch_tokens_, max_batch_tokens_};
+Budget CostModel::BudgetFor(std::chrono::nanoseconds target) const {
   const int32_t least = std::min(kBlockTokens, max_batch_tokens_);
   if (!fitted_) return {least, least};
   const double per_token = cost_[0] + cost_[2] * depth_ / kAttendedUnit;
@@ -137,12 +136,6 @@ Budget CostModel::BudgetFor(bool decoding_streams, std::chrono::nanoseconds targ
   if (room < per_token * tokens) tokens = std::max(0.0, room / per_token);
   const int32_t most = std::max(least, static_cast<int32_t>(tokens));
   return {most, most};
-}
-
-std::chrono::nanoseconds CostModel::Predict(int32_t tokens, int64_t attended) const {
-  const double milliseconds =
-      cost_[0] * tokens + cost_[1] + cost_[2] * static_cast<double>(attended) / kAttendedUnit;
-  return std::chrono::nanoseconds(std::llround(milliseconds * 1e6));
 }
 
 }  // namespace hearth

@@ -23,13 +23,9 @@ class CostModel {
   // Reads the sizes of `batch` only. Empty batches and durations <= 0 say nothing and are ignored.
   void Observe(const Batch& batch, std::chrono::nanoseconds duration);
 
-  // The most a step may compute. Without decoding streams, a full batch. Otherwise what is
-  // expected to stay within `target`, the tightest inter-token time that a running stream was
-  // promised, but at least a block: below it a step is spent reading weights, not on tokens.
-  Budget BudgetFor(bool decoding_streams, std::chrono::nanoseconds target) const;
-
-  // Expected duration of a step whose tokens attend to so many positions in all.
-  std::chrono::nanoseconds Predict(int32_t tokens, int64_t attended) const;
+  // The most a step may compute: what is expected to stay within `target`, but at least a block,
+  // for below it a step is spent reading weights, not on tokens.
+  Budget BudgetFor(std::chrono::nanoseconds target) const;
 
  private:
   // What a step's duration depends on: tokens, 1, attended positions; in that order a tie between

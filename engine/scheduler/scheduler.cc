@@ -16,6 +16,7 @@ Scheduler::State::State(const SchedulerOptions& scheduler_options)
       blocks(options.num_blocks, options.prefix_cache, options.prefix_key) {
   HEARTH_CHECK(options.max_running >= 1 && options.max_queued >= 1);
   HEARTH_CHECK(options.max_running <= options.max_batch_tokens);
+  HEARTH_CHECK(options.max_running <= options.max_logit_rows);
 }
 
 Scheduler::Scheduler(const SchedulerOptions& options) : state_(new State(options)) {}
@@ -78,17 +79,16 @@ Batch Scheduler::Schedule(const Budget& budget, Clock::time_point now) {
   State& state = *state_;
   state.ExpireDeadlines(now);
   state.RankRunning(now);
-  int32_t left = 0;
-  state.PlanRunning(budget, left);
-  if (state.AllocatePlanned()) state.Admit(budget, left, now);
+  Room room = state.PlanRunning(budget);
+  if (state.AllocatePlanned()) state.Admit(budget, room, now);
   return state.BuildBatch();
 }
 
-void Scheduler::Apply(const Batch& batch, absl::Span<const Drawn> drawn, Clock::time_point) {
-  HEARTH_CHECK(static_cast<int32_t>(drawn.size()) == batch.num_logit_rows);
-  size_t row = 0;
+void Scheduler::Apply(const Batch& batch, absl::Span<const Drawn> drawn) {
+  size_t next = 0;
   for (const BatchEntry& entry : batch.entries) {
-    const Drawn* const outcome = entry.logit_rows > 0 ? &drawn[row++] : nullptr;
+    HEARTH_CHECK(!entry.draws || next < drawn.size());
+    const Drawn* const outcome = entry.draws ? &drawn[next++] : nullptr;
     const auto found = state_->live.find(entry.request);
     if (found == state_->live.end()) continue;  // cancelled meanwhile
     Sequence& sequence = *found->second;
@@ -97,6 +97,7 @@ void Scheduler::Apply(const Batch& batch, absl::Span<const Drawn> drawn, Clock::
     state_->Advance(sequence);
     if (outcome != nullptr) state_->Accept(sequence, *outcome);
   }
+  HEARTH_CHECK(next == drawn.size());
 }
 
 std::vector<Emission> Scheduler::TakeEvents() { return std::exchange(state_->events, {}); }

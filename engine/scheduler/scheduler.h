@@ -25,6 +25,7 @@ struct SchedulerOptions {
   int32_t max_running = 16;        // sequences with blocks; at most max_batch_tokens
   int32_t max_queued = 64;         // beyond it Add is refused with ResourceExhausted
   int32_t max_batch_tokens = 512;  // no Batch is larger
+  int32_t max_logit_rows = 16;     // nor wants more rows; at least max_running
   bool prefix_cache = true;
   KeyFunction prefix_key = &ChainKey;        // tests weaken it
   std::chrono::milliseconds ageing{10'000};  // waiting so long raises the priority by one; 0: off
@@ -37,7 +38,7 @@ struct Budget {
   int32_t max_chunk;
 };
 
-// What the sampler drew for one batch entry with logit_rows > 0.
+// What the sampler drew for one batch entry that draws.
 using Drawn = absl::StatusOr<Token>;
 
 struct Emission {
@@ -67,7 +68,7 @@ struct SchedulerStats {
 // many arrive before a request that ages.
 //
 // Prefixes: while a running sequence is computing a full block that a queued request also starts
-// with, that request waits for the block and takes it from the cache.
+// with, that request waits for the block and takes it from the cache; others may pass it meanwhile.
 //
 // Expiry is an error, never a short answer: Finish(kError) with Unavailable for queue_deadline (the
 // request was never started; a retry is safe) and DeadlineExceeded for deadline.
@@ -88,10 +89,10 @@ class Scheduler {
   // until the next call of a non-const member. REQUIRES: time does not run backwards.
   Batch Schedule(const Budget& budget, Clock::time_point now);
 
-  // Takes the outcome of a Batch: `drawn` has one element per entry with logit_rows > 0, in
+  // Takes the outcome of a Batch: `drawn` has one element per entry that draws, in
   // entry order. An error ends its request with Finish(kError). Requests cancelled since Schedule
   // are skipped. REQUIRES: `batch` is the latest one; it is applied once.
-  void Apply(const Batch& batch, absl::Span<const Drawn> drawn, Clock::time_point now);
+  void Apply(const Batch& batch, absl::Span<const Drawn> drawn);
 
   // Events since the last call, in the order they happened.
   std::vector<Emission> TakeEvents();

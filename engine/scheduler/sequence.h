@@ -2,6 +2,7 @@
 #ifndef HEARTH_ENGINE_SCHEDULER_SEQUENCE_H_
 #define HEARTH_ENGINE_SCHEDULER_SEQUENCE_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -11,11 +12,6 @@
 #include "engine/scheduler/fair_share.h"
 
 namespace hearth {
-
-// Blocks that hold so many tokens.
-constexpr int32_t BlocksFor(int64_t num_tokens) {
-  return static_cast<int32_t>((num_tokens + kBlockTokens - 1) / kBlockTokens);
-}
 
 // Invariants: a queued sequence has no blocks and nothing computed; a running one has the blocks
 // of its computed and planned tokens, and at least one token left to compute.
@@ -51,6 +47,12 @@ struct Sequence {
   int32_t num_tokens() const { return static_cast<int32_t>(tokens.size()); }
   int32_t prompt_tokens() const { return static_cast<int32_t>(request.prompt.size()); }
   int32_t pending() const { return num_tokens() - computed; }
+  // Logits that computing `count` more tokens is to give: the last token's when it is the newest,
+  // every token's that is computed the first time where all are wanted.
+  int32_t LogitRows(int32_t count) const {
+    if (request.prompt_logits) return computed + count - std::max(computed, reached);
+    return count == pending() ? 1 : 0;
+  }
 };
 
 }  // namespace hearth

@@ -14,6 +14,12 @@
 
 namespace hearth {
 
+// What is left of a step.
+struct Room {
+  int32_t tokens;
+  int32_t logit_rows;
+};
+
 struct Scheduler::State {
   explicit State(const SchedulerOptions& scheduler_options);
 
@@ -22,14 +28,15 @@ struct Scheduler::State {
   void End(Sequence& sequence, FinishReason reason, absl::Status status);
   void Emit(const Sequence& sequence, Event event);
 
-  // step.cc: the steps of Schedule, in this order. `left` is what remains of the token budget.
+  // step.cc: the steps of Schedule, in this order.
   void ExpireDeadlines(Clock::time_point now);
   void RankRunning(Clock::time_point now);
-  void PlanRunning(const Budget& budget, int32_t& left);
+  Room PlanRunning(const Budget& budget);
   bool AllocatePlanned();  // false if it had to preempt
-  void Admit(const Budget& budget, int32_t left, Clock::time_point now);
+  void Admit(const Budget& budget, Room room, Clock::time_point now);
   Batch BuildBatch() const;
 
+  static void PlanChunk(Sequence& sequence, int32_t max_chunk, int32_t least, Room& room);
   int32_t Class(const Sequence& sequence, Clock::time_point now) const;
   bool Outranks(const Sequence& a, const Sequence& b, Clock::time_point now) const;
   bool QueuedBefore(const Sequence& a, const Sequence& b, Clock::time_point now) const;

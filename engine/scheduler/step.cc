@@ -65,20 +65,30 @@ void Scheduler::State::RankRunning(Clock::time_point now) {
             [&](const Sequence* a, const Sequence* b) { return Outranks(*a, *b, now); });
 }
 
-void Scheduler::State::PlanRunning(const Budget& budget, int32_t& left) {
-  left = std::clamp(budget.max_tokens, 1, options.max_batch_tokens);
+// Each running sequence has a row of logits for itself; a sequence that wants more takes of the
+// others.
+void Scheduler::State::PlanChunk(Sequence& sequence, int32_t max_chunk, int32_t least, Room& room) {
+  sequence.planned = std::max(std::min({sequence.pending(), max_chunk, room.tokens}), least);
+  const int32_t more_rows = sequence.LogitRows(sequence.planned) - 1;
+  if (more_rows > room.logit_rows) sequence.planned -= more_rows - room.logit_rows;
+  room.tokens -= sequence.planned;
+  room.logit_rows -= std::max(0, sequence.LogitRows(sequence.planned) - 1);
+}
+
+Room Scheduler::State::PlanRunning(const Budget& budget) {
+  Room room = {std::clamp(budget.max_tokens, 1, options.max_batch_tokens),
+               options.max_logit_rows - static_cast<int32_t>(running.size())};
   for (Sequence* sequence : running) {
     sequence->planned = sequence->pending() == 1 ? 1 : 0;
-    left -= sequence->planned;
+    room.tokens -= sequence->planned;
   }
   int32_t least = 1;  // so that decoding streams cannot stop the first prompt
   for (Sequence* sequence : running) {
     if (sequence->pending() == 1) continue;
-    const int32_t chunk = std::min({sequence->pending(), budget.max_chunk, left});
-    sequence->planned = std::max(chunk, least);
-    left -= sequence->planned;
+    PlanChunk(*sequence, budget.max_chunk, least, room);
     least = 0;
   }
+  return room;
 }
 
 bool Scheduler::State::AllocatePlanned() {
@@ -100,9 +110,9 @@ void Scheduler::State::Preempt(Sequence& sequence) {
   ++totals.preemptions;
 }
 
-void Scheduler::State::Admit(const Budget& budget, int32_t left, Clock::time_point now) {
+void Scheduler::State::Admit(const Budget& budget, Room room, Clock::time_point now) {
   std::vector<Sequence*> candidates = queue;
-  while (left > 0 && !candidates.empty() &&
+  while (room.tokens > 0 && room.logit_rows > 0 && !candidates.empty() &&
          static_cast<int32_t>(running.size()) < options.max_running) {
     const auto first = std::min_element(
         candidates.begin(), candidates.end(),
@@ -111,8 +121,8 @@ void Scheduler::State::Admit(const Budget& budget, int32_t left, Clock::time_poi
     candidates.erase(first);
     if (PrefixUnderway(next)) continue;
     if (!StartIfItFits(next, now)) return;
-    next.planned = std::min({next.pending(), std::max(budget.max_chunk, 1), left});
-    left -= next.planned;
+    --room.logit_rows;
+    PlanChunk(next, std::max(budget.max_chunk, 1), /*least=*/0, room);
     HEARTH_CHECK(blocks.Extend(next, next.computed + next.planned));
   }
 }
@@ -159,7 +169,7 @@ Batch Scheduler::State::BuildBatch() const {
   Batch batch;
   for (const Sequence* sequence : running) {
     if (sequence->planned == 0) continue;
-    const int32_t rows = sequence->planned == sequence->pending() ? 1 : 0;
+    const int32_t rows = sequence->LogitRows(sequence->planned);
     batch.entries.push_back(
         {.request = sequence->id,
          .tokens =
@@ -167,7 +177,8 @@ Batch Scheduler::State::BuildBatch() const {
          .start = sequence->computed,
          .blocks = sequence->blocks,
          .regime = sequence->request.regime,
-         .logit_rows = rows});
+         .logit_rows = rows,
+         .draws = sequence->planned == sequence->pending()});
     batch.num_tokens += sequence->planned;
     batch.num_logit_rows += rows;
   }

@@ -30,7 +30,7 @@ void Step(benchmark::State& state, int32_t max_running, bool same_prefix) {
   const auto step = [&](const Budget& budget) {
     const Batch batch = scheduler.Schedule(budget, now);
     const std::vector<Drawn> drawn(batch.num_logit_rows, Token{5, {}, {}});
-    scheduler.Apply(batch, drawn, now);
+    scheduler.Apply(batch, drawn);
     scheduler.TakeEvents();
   };
   for (int i = 0; i < 4; ++i) step({512, 512});

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -12,6 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/fakes/collecting_sink.h"
+#include "tests/tools/editable_gguf.h"
 
 namespace hearth {
 namespace {
@@ -70,11 +72,50 @@ TEST_F(EngineTest, DeliversProgressThenTokensThenOneFinish) {
   ExpectAllBlocksFree();
 }
 
+TEST_F(EngineTest, TheContextEndsTheOutput) {
+  const int32_t context = engine_->info().max_context;
+  auto sink = std::make_shared<CollectingSink>();
+  ASSERT_TRUE(engine_->Submit(Ask(context - 5, 1'000'000), sink).ok());
+  const Finish finish = sink->Wait();
+  EXPECT_EQ(finish.reason, FinishReason::kLength);
+  EXPECT_EQ(finish.completion_tokens, 5);
+  ExpectAllBlocksFree();
+}
+
+// Each position of the prompt is seen once, in whatever chunks, and the reply is the same.
+TEST_F(EngineTest, PromptLogitsAreThoseOfEveryPosition) {
+  std::map<RequestId, std::map<int64_t, std::vector<float>>> seen;
+  engine_->set_logit_observer([&](RequestId id, int64_t position, absl::Span<const float> logits) {
+    EXPECT_TRUE(seen[id].try_emplace(position, logits.begin(), logits.end()).second);
+  });
+  std::vector<RequestId> ids;
+  std::vector<std::shared_ptr<CollectingSink>> sinks;
+  for (const bool prompt_logits : {false, true, true}) {
+    Request request = Ask(70, 9);
+    request.prompt_logits = prompt_logits;
+    sinks.push_back(std::make_shared<CollectingSink>());
+    const auto id = engine_->Submit(request, sinks.back());
+    ASSERT_TRUE(id.ok());
+    ids.push_back(*id);
+    if (ids.size() == 2) sinks[0]->Wait(), sinks[1]->Wait();  // the third could have their prefix
+  }
+  EXPECT_EQ(sinks[2]->Wait().cached_tokens, 0);
+  EXPECT_EQ(seen[ids[0]].size(), 9u);
+  EXPECT_EQ(seen[ids[1]].size(), 69u + 9u);
+  EXPECT_EQ(seen[ids[1]].begin()->first, 1);
+  EXPECT_EQ(seen[ids[2]], seen[ids[1]]);
+  for (const auto& [position, logits] : seen[ids[0]]) {
+    EXPECT_EQ(seen[ids[1]].at(position), logits) << position;
+  }
+  EXPECT_EQ(sinks[1]->tokens(), sinks[0]->tokens());
+  ExpectAllBlocksFree();
+}
+
 TEST_F(EngineTest, RefusesWhatBreaksTheContract) {
   auto sink = std::make_shared<CollectingSink>();
   EXPECT_EQ(engine_->Submit(Ask(0, 5), sink).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(engine_->Submit(Ask(5, 0), sink).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(engine_->Submit(Ask(2000, 2000), sink).status().code(),
+  EXPECT_EQ(engine_->Submit(Ask(engine_->info().max_context, 1), sink).status().code(),
             absl::StatusCode::kInvalidArgument);
   Request foreign = Ask(5, 5);
   foreign.prompt[3] = engine_->info().vocab_size;
@@ -184,13 +225,50 @@ TEST(EngineQueue, FullQueueIsRefused) {
   EXPECT_GE(refused, 6);
 }
 
-// Row M13/M14 and friends that only the model's own tables can know, and the path rows.
-TEST(EngineLoad, BadPathsAndArchitectures) {
-  EngineOptions options;
-  options.model_path = "/nonexistent/model.gguf";
-  EXPECT_TRUE(absl::IsNotFound(Engine::Load(options).status()));
-  options.model_path = "/dev/zero";
-  EXPECT_FALSE(Engine::Load(options).ok());
+absl::Status LoadStatus(const std::string& path) {
+  EngineOptions options = Tiny();
+  options.model_path = path;
+  return Engine::Load(options).status();
+}
+
+// The file is refused as bad data, by a line that begins with its path.
+void ExpectRefused(const EditableGguf& gguf, const std::string& message) {
+  const std::string path = gguf.Write("changed.gguf");
+  const absl::Status status = LoadStatus(path);
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_EQ(std::string(status.message()), absl::StrCat(path, ": ", message));
+  std::filesystem::remove(path);
+}
+
+TEST(EngineLoad, M1_PathsThatAreNoFile) {
+  EXPECT_TRUE(absl::IsNotFound(LoadStatus("/nonexistent/model.gguf")));
+  EXPECT_TRUE(absl::IsInvalidArgument(LoadStatus("/dev/zero")));
+  EXPECT_TRUE(absl::IsInvalidArgument(LoadStatus(testing::TempDir())));
+}
+
+TEST(EngineLoad, M13_UnknownArchitecture) {
+  EditableGguf gguf(TinyModel());
+  gguf.RenameArchitecture("phi3", "mamba");
+  ExpectRefused(gguf, "architecture mamba, expected one of phi3, llama");
+}
+
+TEST(EngineLoad, M14_ExtraTensor) {
+  EditableGguf gguf(TinyModel());
+  gguf.SetTensor("blk.0.attn_qkv.bias", {256}, DType::kF32);
+  ExpectRefused(gguf, "tensor blk.0.attn_qkv.bias: architecture phi3 has none of this name");
+}
+
+TEST(EngineLoad, M14_MistypedTensor) {
+  EditableGguf gguf(TinyModel());
+  gguf.SetTensor("blk.1.ffn_norm.weight", {128}, DType::kQ8_0);
+  ExpectRefused(gguf,
+                "tensor blk.1.ffn_norm.weight: type Q8_0, expected F32, F16 or BF16 for a vector");
+}
+
+TEST(EngineLoad, AnUnchangedCopyLoads) {
+  const std::string path = EditableGguf(TinyModel()).Write("copy.gguf");
+  EXPECT_TRUE(LoadStatus(path).ok()) << LoadStatus(path);
+  std::filesystem::remove(path);
 }
 
 TEST(EngineLoad, TruncatedFileIsDataLoss) {

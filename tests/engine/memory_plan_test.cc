@@ -56,6 +56,24 @@ TEST(MemoryPlan, TheDefaultCacheShrinksToTheLimit) {
   EXPECT_LE(half->memory.total(), options.memory_limit);
 }
 
+TEST(MemoryPlan, AnAskedContextIsKeptOrRefused) {
+  EngineOptions options = Tiny();
+  const auto checkpoint = OpenCheckpoint(options.model_path);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  options.max_context = checkpoint->hparams.context;
+  const auto plan = PlanMemory(*checkpoint, options);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->limits.max_context, checkpoint->hparams.context);
+  options.memory_limit = plan->memory.total() - plan->memory.kv;  // nothing left to shrink to
+  EXPECT_TRUE(absl::IsResourceExhausted(PlanMemory(*checkpoint, options).status()));
+  options.memory_limit = 0;
+  options.max_context += 1;
+  EXPECT_TRUE(absl::IsFailedPrecondition(PlanMemory(*checkpoint, options).status()));
+  options.max_context = 512;
+  options.kv_tokens = 256;
+  EXPECT_TRUE(absl::IsFailedPrecondition(PlanMemory(*checkpoint, options).status()));
+}
+
 TEST(MemoryPlan, ResidentStaysWithinThePlan) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   GTEST_SKIP() << "sanitizers keep shadow memory of their own";

@@ -4,12 +4,12 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/engine.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -76,10 +76,10 @@ TEST_F(Stories, GreedyTextEqualsTheReference) {
 
 TEST_F(Stories, LogitsAgreeWithTheFloat64Reference) {
   const nlohmann::json golden = nlohmann::json::parse(Read("golden/stories260K_logits.json"));
-  absl::Mutex mutex;
+  std::mutex mutex;
   std::vector<std::vector<float>> rows;
   engine_->set_logit_observer([&](RequestId, int64_t, absl::Span<const float> logits) {
-    absl::MutexLock lock(&mutex);
+    const std::lock_guard lock(mutex);
     rows.emplace_back(logits.begin(), logits.end());
   });
   auto sink = std::make_shared<CollectingSink>();

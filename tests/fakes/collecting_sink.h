@@ -2,11 +2,11 @@
 #ifndef HEARTH_TESTS_FAKES_COLLECTING_SINK_H_
 #define HEARTH_TESTS_FAKES_COLLECTING_SINK_H_
 
+#include <condition_variable>
+#include <mutex>
 #include <optional>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/request.h"
 
 namespace hearth {
@@ -14,51 +14,48 @@ namespace hearth {
 class CollectingSink final : public EventSink {
  public:
   void OnEvent(const Event& event) override {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     if (const auto* token = std::get_if<Token>(&event)) tokens_.push_back(token->id);
     if (const auto* progress = std::get_if<Progress>(&event)) progress_.push_back(*progress);
     if (const auto* finish = std::get_if<Finish>(&event)) {
       events_after_finish_ += finish_.has_value();
       finish_ = *finish;
     }
+    changed_.notify_all();
   }
 
   Finish Wait() {
-    absl::MutexLock lock(&mutex_);
-    const auto finished = [this]()
-                              ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return finish_.has_value(); };
-    mutex_.Await(absl::Condition(&finished));
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return finish_.has_value(); });
     return *finish_;
   }
 
   // Waits until so many tokens came, or the end.
   void WaitForTokens(size_t count) {
-    absl::MutexLock lock(&mutex_);
-    const auto enough = [&]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-      return finish_.has_value() || tokens_.size() >= count;
-    };
-    mutex_.Await(absl::Condition(&enough));
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return finish_.has_value() || tokens_.size() >= count; });
   }
 
   std::vector<TokenId> tokens() const {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     return tokens_;
   }
   std::vector<Progress> progress() const {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     return progress_;
   }
   int events_after_finish() const {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     return events_after_finish_;
   }
 
  private:
-  mutable absl::Mutex mutex_;
-  std::vector<TokenId> tokens_ ABSL_GUARDED_BY(mutex_);
-  std::vector<Progress> progress_ ABSL_GUARDED_BY(mutex_);
-  std::optional<Finish> finish_ ABSL_GUARDED_BY(mutex_);
-  int events_after_finish_ ABSL_GUARDED_BY(mutex_) = 0;
+  mutable std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::vector<TokenId> tokens_;
+  std::vector<Progress> progress_;
+  std::optional<Finish> finish_;
+  int events_after_finish_ = 0;
 };
 
 }  // namespace hearth

@@ -60,11 +60,11 @@ class Driver {
   void Apply(const Batch& batch) {
     std::vector<Drawn> drawn;
     for (const BatchEntry& entry : batch.entries) {
-      if (entry.logit_rows == 0) continue;
+      if (!entry.draws) continue;
       const auto script = scripts.find(entry.request);
       drawn.push_back(script == scripts.end() ? Drawn(Token{kDrawn, {}, {}}) : script->second);
     }
-    scheduler.Apply(batch, drawn, now);
+    scheduler.Apply(batch, drawn);
     scheduler.CheckInvariants();
     TakeEvents();
   }
@@ -332,21 +332,20 @@ TEST(Preemption, TakesTheYoungestOfTheLowestClassAndResumesIt) {
 }
 
 TEST(Preemption, NoneIsAdmittedInAStepThatPreempted) {
-  Driver driver(Options(4));
-  driver.Add(Ask(Tokens(31, 0), 80));
-  driver.Add(Ask(Tokens(31, 100), 80));
-  bool waiting = false;
-  for (int i = 0; i < 400 && !driver.scheduler.idle(); ++i) {
-    const uint64_t before = driver.scheduler.stats().preemptions;
-    const int32_t running = driver.scheduler.stats().running;
-    driver.Step();
-    if (driver.scheduler.stats().preemptions > before) {
-      EXPECT_LT(driver.scheduler.stats().running, running);
-      if (!waiting) driver.Add(Ask({5}, 1));
-      waiting = true;
-    }
+  Driver driver(Options(6));
+  const RequestId old = driver.Add(Ask(Tokens(31, 0), 80));
+  driver.Add(Ask(Tokens(95, 100), 80));
+  while (driver.scheduler.stats().blocks_used < 6) driver.Step();
+  Request request = Ask({5}, 1);
+  request.priority = Priority::kHigh;
+  const RequestId urgent = driver.Add(request);
+  std::vector<RequestId> computed;
+  for (int i = 0; i < 100 && driver.scheduler.stats().preemptions == 0; ++i) {
+    computed = driver.Step();
   }
-  EXPECT_TRUE(waiting);
+  EXPECT_THAT(computed, ElementsAre(old));  // though its victim left room for the newcomer
+  EXPECT_THAT(driver.Step(), ElementsAre(old, urgent));
+  driver.RunUntilIdle();
   EXPECT_EQ(driver.finish.size(), 3u);
 }
 
@@ -639,10 +638,10 @@ TEST(SchedulerDeathTest, OurOwnBugsAbort) {
   Driver driver(Options(10));
   driver.Add(Ask(Tokens(4), 3));
   const Batch batch = driver.Schedule();
-  EXPECT_DEATH(driver.scheduler.Apply(batch, {}, driver.now), "check failed");
+  EXPECT_DEATH(driver.scheduler.Apply(batch, {}), "check failed");
   driver.Apply(batch);
   const std::vector<Drawn> drawn = {Token{kDrawn, {}, {}}};
-  EXPECT_DEATH(driver.scheduler.Apply(batch, drawn, driver.now), "check failed");
+  EXPECT_DEATH(driver.scheduler.Apply(batch, drawn), "check failed");
   EXPECT_DEATH((void)driver.scheduler.Add(1, Ask({1}, 1), driver.now), "check failed");
   EXPECT_DEATH((void)driver.scheduler.Add(0, Ask({1}, 1), driver.now), "check failed");
 }

@@ -200,7 +200,7 @@ class Simulation {
     CheckBatch(batch, budget, before, preempted);
     const std::vector<Drawn> drawn = Forward(batch);
     if (Percent(load_.cancel_percent)) CancelOne();
-    scheduler_.Apply(batch, drawn, now_);
+    scheduler_.Apply(batch, drawn);
     scheduler_.CheckInvariants();
     TakeEvents();
   }
@@ -257,7 +257,7 @@ class Simulation {
         const bool shareable = p < MatchLimit(client.request.prompt.size()) * kBlockTokens;
         if ((p + 1) % kBlockTokens == 0 && shareable) ++computed_[last];
       }
-      if (entry.logit_rows == 0) continue;
+      if (!entry.draws) continue;
       const auto index = static_cast<int32_t>(client.received.size());
       if (index == client.error_at) {
         drawn.push_back(absl::InternalError("logits: not a number"));
