@@ -3,8 +3,11 @@
 #ifndef HEARTH_SERVER_COMMANDS_H_
 #define HEARTH_SERVER_COMMANDS_H_
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
+#include "engine/kv_type.h"
 #include "hearth/v1/config.pb.h"
 
 namespace hearth::server {
@@ -28,6 +31,17 @@ struct TokenizeOptions {
   bool add_special = false;
 };
 int Tokenize(const TokenizeOptions& options);
+
+struct EvalOptions {
+  std::string model_path;
+  std::string reference_path;  // empty: none
+  std::optional<KvType> kv_type, reference_kv_type;
+  std::string text_path;  // a text, or .jsonl: {"messages": [...], "expected": "..."} a line
+  int32_t window = 512;   // tokens of a text that are read together
+  int32_t threads = 0;
+  bool json = false;
+};
+int Eval(const EvalOptions& options);
 
 }  // namespace hearth::server
 

@@ -90,6 +90,39 @@ void AddServe(CLI::App& app, ServeOptions& options) {
       ->type_name("FILE");
 }
 
+void AddKvType(CLI::App* command, const char* flag, const char* description,
+               std::optional<KvType>& out) {
+  command
+      ->add_option_function<std::string>(
+          flag,
+          [&out](const std::string& name) {
+            for (KvType type : {KvType::kInt8, KvType::kF16, KvType::kF32}) {
+              if (Name(type) == name) out = type;
+            }
+          },
+          description)
+      ->check(CLI::IsMember({"int8", "f16", "f32"}));
+}
+
+CLI::App* AddEval(CLI::App& app, EvalOptions& options) {
+  CLI::App* eval = AddSubcommand(
+      app, "eval", "Measure how well a model foretells a text, alone or against a reference");
+  eval->add_option("FILE", options.text_path,
+                   "A text, or .jsonl with {\"messages\": [...], \"expected\": \"...\"} a line")
+      ->required();
+  eval->add_option("--model", options.model_path, "Model file")->type_name("FILE")->required();
+  eval->add_option("--reference", options.reference_path, "Model file to compare with")
+      ->type_name("FILE");
+  AddKvType(eval, "--kv-type", "Numbers in the KV cache", options.kv_type);
+  AddKvType(eval, "--reference-kv-type", "and in the reference's", options.reference_kv_type);
+  eval->add_option("--window", options.window, "Tokens of a text that are read together")
+      ->check(CLI::Range(2, 1 << 20))
+      ->capture_default_str();
+  eval->add_option("--threads", options.threads, "Kernel threads")->check(CLI::PositiveNumber);
+  eval->add_flag("--json", options.json, "Print JSON");
+  return eval;
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("A local inference daemon: one language model, OpenAI-compatible HTTP and gRPC.",
                "hearthd");
@@ -113,6 +146,9 @@ int Main(int argc, char** argv) {
   tokenize_command->add_flag("--add-special", tokenize.add_special,
                              "Put BOS first when the model wants one");
 
+  EvalOptions eval;
+  CLI::App* eval_command = AddEval(app, eval);
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -120,6 +156,7 @@ int Main(int argc, char** argv) {
   }
   if (app.got_subcommand(inspect_command)) return Inspect(inspect);
   if (app.got_subcommand(tokenize_command)) return Tokenize(tokenize);
+  if (app.got_subcommand(eval_command)) return Eval(eval);
   return Serve(serve);
 }
 
