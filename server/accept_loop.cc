@@ -1,7 +1,9 @@
 #include "server/accept_loop.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -31,12 +33,32 @@ std::optional<uid_t> PeerUid(int fd) {
 
 }  // namespace
 
-AcceptLoop::AcceptLoop(std::vector<Listener> listeners, Receiver receiver)
-    : listeners_(std::move(listeners)), receiver_(std::move(receiver)) {}
+std::string PeerName(const Connection& connection) {
+  if (connection.peer_uid) return absl::StrCat("uid-", *connection.peer_uid);
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  char text[INET6_ADDRSTRLEN] = "unknown";
+  if (getpeername(connection.fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
+    const void* host =
+        address.ss_family == AF_INET6
+            ? static_cast<void*>(&reinterpret_cast<sockaddr_in6*>(&address)->sin6_addr)
+            : &reinterpret_cast<sockaddr_in*>(&address)->sin_addr;
+    inet_ntop(address.ss_family, host, text, sizeof text);
+  }
+  return absl::StrCat("ip-", text);
+}
+
+AcceptLoop::AcceptLoop(std::vector<Listener> listeners, Receiver receiver,
+                       std::function<void()> on_shed)
+    : listeners_(std::move(listeners)),
+      receiver_(std::move(receiver)),
+      on_shed_(std::move(on_shed)) {}
 
 absl::StatusOr<std::unique_ptr<AcceptLoop>> AcceptLoop::Start(std::vector<Listener> listeners,
-                                                              Receiver receiver) {
-  std::unique_ptr<AcceptLoop> loop(new AcceptLoop(std::move(listeners), std::move(receiver)));
+                                                              Receiver receiver,
+                                                              std::function<void()> on_shed) {
+  std::unique_ptr<AcceptLoop> loop(
+      new AcceptLoop(std::move(listeners), std::move(receiver), std::move(on_shed)));
   loop->wake_fd_ = eventfd(0, EFD_CLOEXEC);
   loop->reserve_fd_ = OpenReserve();
   if (loop->wake_fd_ < 0 || loop->reserve_fd_ < 0) {
@@ -85,7 +107,6 @@ void AcceptLoop::Run() {
 void AcceptLoop::AcceptFrom(const Listener& listener) {
   const int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
   if (fd >= 0) {
-    accepted_.fetch_add(1, std::memory_order_relaxed);
     receiver_({fd, &listener, listener.is_unix() ? PeerUid(fd) : std::nullopt});
     return;
   }
@@ -108,7 +129,7 @@ bool AcceptLoop::ShedOne(const Listener& listener) {
   if (reserve_fd_ >= 0) close(std::exchange(reserve_fd_, -1));
   const int fd = accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC);
   if (fd >= 0) {
-    shed_.fetch_add(1, std::memory_order_relaxed);  // first: the client sees the close at once
+    on_shed_();  // first: the client sees the close at once
     close(fd);
   }
   reserve_fd_ = OpenReserve();  // another thread may have been faster; then the next try pauses

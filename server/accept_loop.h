@@ -6,11 +6,10 @@
 
 #include <sys/types.h>
 
-#include <atomic>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -26,37 +25,39 @@ struct Connection {
   std::optional<uid_t> peer_uid;  // SO_PEERCRED, Unix sockets only
 };
 
+// Who is on the other end, as far as it can be told apart: "uid-1000", "ip-127.0.0.1".
+std::string PeerName(const Connection& connection);
+
 // Runs its own thread. With no descriptors left it sheds connections through a reserve
 // descriptor, so that clients are refused at once instead of hanging.
 class AcceptLoop {
  public:
   using Receiver = std::function<void(Connection)>;
 
-  // `receiver` runs on the loop's thread and must not block.
+  // `receiver` and `on_shed`, which learns of each connection shed, run on the loop's thread and
+  // must not block.
   static absl::StatusOr<std::unique_ptr<AcceptLoop>> Start(std::vector<Listener> listeners,
-                                                           Receiver receiver);
+                                                           Receiver receiver,
+                                                           std::function<void()> on_shed);
   ~AcceptLoop();  // Stop
 
   // Closes the listeners and joins the thread. Connections handed out live on.
   void Stop();
 
   const std::vector<Listener>& listeners() const { return listeners_; }
-  uint64_t accepted() const { return accepted_.load(std::memory_order_relaxed); }
-  uint64_t shed() const { return shed_.load(std::memory_order_relaxed); }
 
  private:
-  AcceptLoop(std::vector<Listener> listeners, Receiver receiver);
+  AcceptLoop(std::vector<Listener> listeners, Receiver receiver, std::function<void()> on_shed);
   void Run();
   void AcceptFrom(const Listener& listener);
   bool ShedOne(const Listener& listener);
   void Pause();
 
   std::vector<Listener> listeners_;
-  Receiver receiver_;
+  const Receiver receiver_;
+  const std::function<void()> on_shed_;
   int wake_fd_ = -1;     // eventfd; readable once stopping
   int reserve_fd_ = -1;  // given up for a moment to shed a connection on EMFILE
-  std::atomic<uint64_t> accepted_{0};
-  std::atomic<uint64_t> shed_{0};
   std::thread thread_;
 };
 

@@ -18,6 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "engine/status_macros.h"
 #include "server/listener.h"
+#include "server/status.h"
 
 namespace hearth::server {
 namespace {
@@ -120,13 +121,13 @@ std::string PathOf(const FieldDescriptor& field) {
 }
 
 void CheckListeners(const std::string& path,
-                    const google::protobuf::RepeatedPtrField<std::string>& texts, bool guarded,
+                    const google::protobuf::RepeatedPtrField<std::string>& texts, bool network,
                     std::vector<std::string>& errors) {
   for (int i = 0; i < texts.size(); ++i) {
     const auto address = ParseListenAddress(texts[i]);
     if (!address.ok()) {
       errors.push_back(absl::StrCat(path, "[", i, "]: ", address.status().message()));
-    } else if (!guarded && !address->is_loopback()) {
+    } else if (!network && !address->is_loopback()) {
       errors.push_back(absl::StrCat(path, "[", i, "]: ", texts[i],
                                     " is reachable from other machines; set auth.key_file, or ",
                                     "auth.allow_unauthenticated to serve it without keys"));
@@ -196,13 +197,26 @@ absl::Status ValidateConfig(const v1::Config& config) {
       errors.push_back(absl::StrCat(PathOf(field), ": ", *error));
     }
   });
-  const bool guarded = !config.auth().key_file().empty() || config.auth().allow_unauthenticated();
-  CheckListeners("listen.http", config.listen().http(), guarded, errors);
-  CheckListeners("listen.grpc", config.listen().grpc(), guarded, errors);
+  CheckListeners("listen.http", config.listen().http(), MayServeNetwork(config), errors);
+  CheckListeners("listen.grpc", config.listen().grpc(), MayServeNetwork(config), errors);
   CheckUnixMode(config.listen().unix_mode(), errors);
   CheckEngine(config.engine(), errors);
   if (errors.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
+}
+
+bool MayServeNetwork(const v1::Config& config) {
+  return !config.auth().key_file().empty() || config.auth().allow_unauthenticated();
+}
+
+bool KeyFailures::Count(std::chrono::steady_clock::time_point now) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const double seconds = std::chrono::duration<double>(now - last_).count();
+  left_ = std::min(kBurst, left_ + seconds * kPerSecond);
+  last_ = now;
+  if (left_ < 1) return false;
+  left_ -= 1;
+  return true;
 }
 
 absl::StatusOr<ApiKeys> ApiKeys::Read(const std::string& path) {
@@ -237,7 +251,13 @@ absl::StatusOr<std::string> ApiKeys::Authenticate(std::string_view key) const {
   for (const std::string& candidate : hashes_) {  // no early end: time tells nothing
     known |= CRYPTO_memcmp(candidate.data(), hash.data(), hash.size()) == 0;
   }
-  if (!known) return absl::UnauthenticatedError("the API key is not known");
+  if (!known && !failures_->Count(std::chrono::steady_clock::now())) {
+    return WithRetryAfter(absl::ResourceExhaustedError("too many requests without a valid API key"),
+                          absl::Seconds(1));
+  }
+  if (!known) {
+    return absl::UnauthenticatedError("a valid API key is needed: Authorization: Bearer KEY");
+  }
   return absl::StrCat("key-", absl::BytesToHexString(hash.substr(0, 4)));
 }
 

@@ -5,11 +5,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/hash/hash.h"
+#include "absl/random/random.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "engine/check.h"
+#include "server/log.h"
 #include "server/session.h"
 #include "server/status.h"
 
@@ -27,12 +30,18 @@ std::string ModelId(const v1::Config& config, const ModelInfo& info) {
   return id;
 }
 
+absl::Status Draining() {
+  return WithRetryAfter(WithCode(absl::UnavailableError("the daemon is shutting down"), "draining"),
+                        absl::Seconds(5));
+}
+
 }  // namespace
 
 Daemon::Daemon(v1::Config config, ApiKeys keys)
     : config_(std::move(config)),
       keys_(std::move(keys)),
-      started_unix_(absl::ToUnixSeconds(absl::Now())) {}
+      started_unix_(absl::ToUnixSeconds(absl::Now())),
+      salt_key_(absl::Uniform<uint64_t>(absl::BitGen())) {}
 
 Daemon::~Daemon() = default;
 
@@ -42,6 +51,12 @@ void Daemon::Serve(std::unique_ptr<Engine> engine) {
   model_id_ = ModelId(config_, engine_->info());
   if (absl::StatusOr<ChatFormat> format = ChatFormat::Create(engine_->tokenizer()); format.ok()) {
     chat_format_.emplace(*std::move(format));
+    if (!chat_format_->template_known()) {
+      spdlog::warn("the model's chat template is not one Hearth knows; prompts follow {}",
+                   chat_format_->name());
+    }
+  } else {
+    spdlog::warn("no chat: {}", std::string(format.status().message()));
   }
   loaded_.store(true, std::memory_order_release);
 }
@@ -49,11 +64,7 @@ void Daemon::Serve(std::unique_ptr<Engine> engine) {
 bool Daemon::loaded() const { return loaded_.load(std::memory_order_acquire); }
 
 absl::Status Daemon::Ready() const {
-  if (draining()) {
-    return WithRetryAfter(
-        WithCode(absl::UnavailableError("the daemon is shutting down"), "draining"),
-        absl::Seconds(5));
-  }
+  if (draining()) return Draining();
   if (!loaded()) {
     return WithRetryAfter(WithCode(absl::UnavailableError("the model is loading"), "loading"),
                           absl::Seconds(1));
@@ -62,24 +73,23 @@ absl::Status Daemon::Ready() const {
 }
 
 void Daemon::Drain(absl::Duration limit) {
-  draining_ = true;
-  const auto none_left = [this]()
-                             ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return sessions_.empty(); };
+  const auto none_left = [this] { return sessions_.empty(); };
   std::vector<std::shared_ptr<Session>> late;
   {
-    absl::MutexLock lock(&mutex_);
-    if (mutex_.AwaitWithTimeout(absl::Condition(&none_left), limit)) return;
+    std::unique_lock lock(mutex_);
+    draining_ = true;
+    if (left_.wait_for(lock, absl::ToChronoNanoseconds(limit), none_left)) return;
     for (const auto& [unused, weak] : sessions_) {
       if (std::shared_ptr<Session> session = weak.lock()) late.push_back(std::move(session));
     }
   }
   for (const std::shared_ptr<Session>& session : late) {
-    session->Cancel(WithCode(absl::UnavailableError("the daemon is shutting down"), "draining"));
+    session->Cancel(Draining());
   }
   late.clear();
   // Their transports still have to write the error; a stalled one is cut by its write deadline.
-  absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(&none_left), absl::Seconds(2));
+  std::unique_lock lock(mutex_);
+  left_.wait_for(lock, std::chrono::seconds(2), none_left);
 }
 
 absl::Status Daemon::CheckModel(std::string_view name) const {
@@ -90,18 +100,25 @@ absl::Status Daemon::CheckModel(std::string_view name) const {
       "model_not_found");
 }
 
-void Daemon::Register(const std::shared_ptr<Session>& session) {
-  absl::MutexLock lock(&mutex_);
+uint64_t Daemon::CacheSalt(std::string_view client) const {
+  return absl::HashOf(salt_key_, client);
+}
+
+absl::Status Daemon::Register(const std::shared_ptr<Session>& session) {
+  std::lock_guard lock(mutex_);
+  if (draining_) return Draining();
   sessions_[session.get()] = session;
+  return absl::OkStatus();
 }
 
 void Daemon::Unregister(Session* session) {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   sessions_.erase(session);
+  left_.notify_all();
 }
 
 int Daemon::live_sessions() const {
-  absl::MutexLock lock(&mutex_);
+  std::lock_guard lock(mutex_);
   return static_cast<int>(sessions_.size());
 }
 

@@ -4,16 +4,16 @@
 #define HEARTH_SERVER_DAEMON_H_
 
 #include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "engine/chat/chat_format.h"
 #include "engine/engine.h"
@@ -54,12 +54,17 @@ class Daemon {
   const std::string& model_id() const { return model_id_; }
   int64_t started_unix() const { return started_unix_; }
 
+  // Keeps apart the cached prefixes of clients that can be told apart: what one has asked is not
+  // shown to another by the time or the cached_tokens of a reply.
+  uint64_t CacheSalt(std::string_view client) const;
+
   const v1::Config& config() const { return config_; }
   const ApiKeys& keys() const { return keys_; }  // empty: no authentication
   Metrics& metrics() { return metrics_; }
 
-  // Live sessions, for Drain and for shutdown.
-  void Register(const std::shared_ptr<Session>& session);
+  // Live sessions, for Drain and for shutdown. Unavailable once the daemon drains: what Drain does
+  // not see must not begin.
+  absl::Status Register(const std::shared_ptr<Session>& session);
   void Unregister(Session* session);
   int live_sessions() const;
 
@@ -67,13 +72,15 @@ class Daemon {
   const v1::Config config_;
   const ApiKeys keys_;
   const int64_t started_unix_;
+  const uint64_t salt_key_;  // random
   Metrics metrics_;
   std::optional<ChatFormat> chat_format_;
   std::string model_id_;
   std::atomic<bool> loaded_{false};
   std::atomic<bool> draining_{false};
-  mutable absl::Mutex mutex_;
-  absl::flat_hash_map<Session*, std::weak_ptr<Session>> sessions_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;
+  std::condition_variable left_;                                    // a session went
+  absl::flat_hash_map<Session*, std::weak_ptr<Session>> sessions_;  // guarded by the mutex
   // Last, to go first: its last events still reach sessions, which use it and all the rest.
   // (Not reset(): that would show them a null engine meanwhile.)
   std::unique_ptr<Engine> engine_;

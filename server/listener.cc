@@ -126,7 +126,11 @@ absl::Status BindUnix(int fd, const std::string& path, mode_t mode) {
   // `mode`, not even until the chmod.
   fchmod(fd, mode);
   const SocketAddress address = ToUnixAddress(path);
-  if (bind(fd, &address.any, sizeof(address.local)) != 0) return ErrnoError(errno, path);
+  if (bind(fd, &address.any, sizeof(address.local)) != 0) {
+    if (errno != ENOENT) return ErrnoError(errno, path);
+    return absl::NotFoundError(
+        absl::StrCat(path, ": the directory ", path.substr(0, path.rfind('/') + 1), " is missing"));
+  }
   if (chmod(path.c_str(), mode) != 0) {
     const int error = errno;
     unlink(path.c_str());

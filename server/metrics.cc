@@ -59,6 +59,8 @@ void AppendEngine(const EngineStats& stats, std::vector<MetricFamily>& out) {
   counter("hearth_prompt_tokens_cached_total", "Prompt tokens taken from the prefix cache.",
           stats.prompt_tokens_cached);
   counter("hearth_generated_tokens_total", "Tokens drawn.", stats.tokens_generated);
+  counter("hearth_recomputed_tokens_total", "Tokens computed again after a preemption.",
+          stats.tokens_recomputed);
   counter("hearth_engine_steps_total", "Steps of the engine loop.", stats.steps);
   counter("hearth_preemptions_total", "Requests set back because KV blocks ran out.",
           stats.preemptions);
@@ -123,7 +125,7 @@ struct Metrics::State {
       BuildGauge().Name("hearth_connections").Help("Connections now open.").Register(registry);
   Family<Counter>& shed = BuildCounter()
                               .Name("hearth_connections_shed_total")
-                              .Help("Connections refused because a limit was reached.")
+                              .Help("Connections refused or ended because a limit was reached.")
                               .Register(registry);
   Gauge& start_time = BuildGauge()
                           .Name("process_start_time_seconds")

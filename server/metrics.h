@@ -30,7 +30,7 @@ class Metrics {
   // A request was answered: HTTP route or gRPC method, and status. REQUIRES: `route` comes from
   // a table, never from the client: each value is a time series.
   void CountRequest(std::string_view transport, std::string_view route, std::string_view status);
-  // Connections now open, and refused at the limit, by transport ("http", "grpc").
+  // Connections now open, and refused or ended at a limit, by transport ("http", "grpc").
   void SetConnections(std::string_view transport, int open);
   void CountShed(std::string_view transport);
 

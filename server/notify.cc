@@ -22,9 +22,9 @@ absl::Status CheckListenPid() {
   const char* pid = getenv("LISTEN_PID");
   int number = 0;
   if (pid == nullptr || !absl::SimpleAtoi(pid, &number) || number != getpid()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("socket activation: LISTEN_PID is ",
-                     pid == nullptr ? "not set" : "another process's", ", expected ", getpid()));
+    return absl::InvalidArgumentError(absl::StrCat("socket activation: LISTEN_PID is ",
+                                                   pid == nullptr ? "not set" : "another process's",
+                                                   ", expected ", getpid()));
   }
   return absl::OkStatus();
 }
@@ -48,13 +48,13 @@ absl::StatusOr<ActivatedListeners> TakeActivatedListeners() {
     free(names);
   };
   if (count <= 0) {
-    return absl::FailedPreconditionError(
+    return absl::InvalidArgumentError(
         "socket activation: LISTEN_FDS is no number of open descriptors");
   }
   for (int i = 0; i < count; ++i) {
     const std::string_view name = names[i];
     if (name != "http" && name != "grpc") {
-      return absl::FailedPreconditionError(
+      return absl::InvalidArgumentError(
           absl::StrCat("socket activation: descriptor ", SD_LISTEN_FDS_START + i,
                        ": FileDescriptorName= is neither \"http\" nor \"grpc\""));
     }

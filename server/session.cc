@@ -90,6 +90,9 @@ absl::Status CheckStops(const std::vector<std::string>& stops) {
   return absl::OkStatus();
 }
 
+// Prompts are encoded a little further than the context, to say by how much they exceed it.
+size_t Enough(const ModelInfo& info) { return 2 * static_cast<size_t>(info.max_context); }
+
 absl::StatusOr<std::vector<TokenId>> RenderChat(const Daemon& daemon,
                                                 const std::vector<Message>& messages) {
   if (messages.empty()) return InvalidParam("messages", "at least one message is needed");
@@ -100,14 +103,18 @@ absl::StatusOr<std::vector<TokenId>> RenderChat(const Daemon& daemon,
     return InvalidParam("messages",
                         "this model has no chat format the daemon knows; use completions");
   }
-  return daemon.chat_format()->Render(messages);
+  absl::StatusOr<std::vector<TokenId>> prompt =
+      daemon.chat_format()->Render(messages, Enough(daemon.engine().info()));
+  if (!prompt.ok()) return WithParam(prompt.status(), "messages");
+  return prompt;
 }
 
-absl::StatusOr<std::vector<TokenId>> TokenizeText(const Tokenizer& tokenizer,
-                                                  const std::string& text, std::string_view name) {
+absl::StatusOr<std::vector<TokenId>> TokenizeText(const Engine& engine, const std::string& text,
+                                                  std::string_view name) {
+  const Tokenizer& tokenizer = engine.tokenizer();
   std::vector<TokenId> ids;
   if (tokenizer.bos() && (tokenizer.add_bos() || text.empty())) ids.push_back(*tokenizer.bos());
-  const std::vector<TokenId> body = tokenizer.Encode(text);
+  const std::vector<TokenId> body = tokenizer.Encode(text, Enough(engine.info()));
   ids.insert(ids.end(), body.begin(), body.end());
   if (ids.empty()) return InvalidParam(name, "must not be empty: this model has no BOS token");
   return ids;
@@ -130,27 +137,29 @@ absl::StatusOr<std::vector<TokenId>> PromptTokens(const Daemon& daemon,
     return RenderChat(daemon, *messages);
   }
   if (const auto* text = std::get_if<std::string>(&wire.prompt)) {
-    return TokenizeText(daemon.engine().tokenizer(), *text, wire.prompt_name);
+    return TokenizeText(daemon.engine(), *text, wire.prompt_name);
   }
   return CheckTokens(std::get<std::vector<int64_t>>(wire.prompt), daemon.engine().info().vocab_size,
                      wire.prompt_name);
 }
 
-// What the context leaves bounds the default; asking for more than it leaves is refused.
+// Asking for more than the context leaves is refused; the default ends with the context.
 absl::StatusOr<int32_t> OutputLimit(const GenerationRequest& wire, const ModelInfo& info,
                                     int64_t prompt_tokens) {
   const int64_t room = info.max_context - prompt_tokens;
   if (room < 1) {
     return InvalidParam(
         wire.prompt_name,
-        absl::StrCat("the prompt has ", prompt_tokens, " tokens, the context holds ",
+        absl::StrCat("the prompt has ",
+                     static_cast<size_t>(prompt_tokens) > Enough(info) ? "more than " : "",
+                     std::min<int64_t>(prompt_tokens, Enough(info)), " tokens, the context holds ",
                      info.max_context, " together with the output"),
         "context_length_exceeded");
   }
-  int32_t limit = static_cast<int32_t>(std::min<int64_t>(room, info.default_max_tokens));
+  int32_t limit = info.default_max_tokens;
   HEARTH_RETURN_IF_ERROR(Take<int64_t>(wire.max_tokens, 1, std::numeric_limits<int32_t>::max(),
                                        wire.max_tokens_name, limit));
-  if (limit > room) {
+  if (wire.max_tokens && limit > room) {
     return InvalidParam(wire.max_tokens_name,
                         absl::StrCat("the prompt has ", prompt_tokens, " tokens, which leaves ",
                                      room, " of the context of ", info.max_context),
@@ -218,9 +227,11 @@ absl::StatusOr<std::shared_ptr<Session>> Session::Start(Daemon& daemon, Generati
   request.sampling.seed = wire.seed ? *wire.seed : absl::Uniform<uint64_t>(absl::BitGen());
   request.stop_tokens = tokenizer.stop_tokens();
   request.client = wire.client;
+  request.cache_salt = daemon.CacheSalt(wire.client);
   SetDeadlines(daemon.config().limits(), wire, request);
 
   std::shared_ptr<Session> session(new Session(daemon));
+  HEARTH_RETURN_IF_ERROR(daemon.Register(session));
   session->seed_ = request.sampling.seed;
   session->prompt_tokens_ = static_cast<int32_t>(request.prompt.size());
   session->usage_.prompt_tokens = session->prompt_tokens_;
@@ -228,7 +239,6 @@ absl::StatusOr<std::shared_ptr<Session>> Session::Start(Daemon& daemon, Generati
     session->choices_.emplace_back(tokenizer, BeginsWithSpace(tokenizer, request.prompt),
                                    wire.stop);
   }
-  daemon.Register(session);
   HEARTH_RETURN_IF_ERROR(session->Submit(request, n));
   return session;
 }
@@ -242,25 +252,28 @@ absl::Status Session::Submit(const Request& prototype, int32_t n) {
     absl::StatusOr<RequestId> id = daemon_.engine().Submit(
         std::move(request), std::make_shared<ChoiceSink>(weak_from_this(), i));
     if (!id.ok()) {
-      return WithRetryAfter(id.status(), absl::Seconds(1));  // the destructor cancels the others
+      for (int32_t other = 0; other < i; ++other) CancelRequest(other);
+      choices_.clear();  // refused: no generation to be counted
+      return WithRetryAfter(id.status(), absl::Seconds(1));
     }
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     requests_.push_back(*id);
   }
   return absl::OkStatus();
 }
 
 Session::~Session() {
-  if (open_choices_ > 0) {
-    for (size_t i = 0; i < choices_.size(); ++i) CancelRequest(static_cast<int32_t>(i));
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    if (!choices_[i].ended) CancelRequest(static_cast<int32_t>(i));
   }
+  Fail(absl::CancelledError("abandoned"));
   daemon_.Unregister(this);
 }
 
 void Session::CancelRequest(int32_t index) {
   RequestId id = 0;
   {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     if (static_cast<size_t>(index) >= requests_.size()) return;  // never submitted
     id = requests_[index];
   }
@@ -270,9 +283,10 @@ void Session::CancelRequest(int32_t index) {
 void Session::Cancel(absl::Status why) {
   std::function<void()> ready;
   {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     if (failure_.ok()) failure_ = std::move(why);
     ready.swap(ready_);
+    arrived_.notify_one();
   }
   for (size_t i = 0; i < choices_.size(); ++i) CancelRequest(static_cast<int32_t>(i));
   if (ready) ready();
@@ -283,10 +297,11 @@ void Session::OnEvent(int32_t index, const Event& event) {
   std::function<void()> ready;
   bool overflow = false;
   {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     overflow = events_.size() >= queue_limit_;
     if (!overflow) events_.push_back({index, event});
     ready.swap(ready_);
+    arrived_.notify_one();
   }
   if (overflow) Cancel(absl::ResourceExhaustedError("the client reads too slowly"));
   if (ready) ready();
@@ -304,16 +319,14 @@ void Session::ObserveToken(int32_t index) {
 }
 
 absl::StatusOr<std::optional<Output>> Session::Next(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const Clock::time_point deadline = Clock::now() + absl::ToChronoNanoseconds(timeout);
   while (outputs_.empty()) {
     QueuedEvent queued;
     absl::Status failure;
     {
-      absl::MutexLock lock(&mutex_);
-      const auto something = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-        return !events_.empty() || !failure_.ok();
-      };
-      if (!mutex_.AwaitWithDeadline(absl::Condition(&something), deadline)) return std::nullopt;
+      std::unique_lock lock(mutex_);
+      const auto something = [this] { return !events_.empty() || !failure_.ok(); };
+      if (!arrived_.wait_until(lock, deadline, something)) return std::nullopt;
       failure = failure_;
       if (failure.ok()) {
         queued = std::move(events_.front());
@@ -333,7 +346,7 @@ absl::StatusOr<std::optional<Output>> Session::Next(absl::Duration timeout) {
 
 void Session::NotifyWhenReady(std::function<void()> ready) {
   {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     if (events_.empty() && failure_.ok()) {
       ready_ = std::move(ready);
       return;

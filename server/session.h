@@ -3,20 +3,20 @@
 #ifndef HEARTH_SERVER_SESSION_H_
 #define HEARTH_SERVER_SESSION_H_
 
+#include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "engine/chat/chat_format.h"
 #include "engine/request.h"
@@ -73,13 +73,13 @@ struct Usage {
 };
 using Output = std::variant<Progress, Delta, ChoiceEnd, Usage>;
 
-// Threads: engine events arrive on the engine thread; Next and TryNext are called by one
-// consumer thread at a time; Cancel by any.
+// Threads: engine events arrive on the engine thread; Next is called by one consumer thread at a
+// time; Cancel by any.
 class Session : public std::enable_shared_from_this<Session> {
  public:
   // Checks, renders, tokenises and submits. Errors carry the parameter (server/status.h).
   static absl::StatusOr<std::shared_ptr<Session>> Start(Daemon& daemon, GenerationRequest request);
-  ~Session();  // cancels what still runs
+  ~Session();  // cancels what has not ended
 
   // The next output, or nullopt when `timeout` passes first. An error ends the session: the
   // generation failed, was cancelled, or its reader was too slow. After Usage, or an error, do
@@ -141,13 +141,14 @@ class Session : public std::enable_shared_from_this<Session> {
   // The engine thread's side.
   std::vector<Clock::time_point> last_token_;  // by choice; the epoch before the first
 
-  // The border.
+  // The border, guarded by the mutex; the condition is that an event or the failure came.
   const size_t queue_limit_;
-  absl::Mutex mutex_;
-  std::vector<RequestId> requests_ ABSL_GUARDED_BY(mutex_);  // by choice
-  std::deque<QueuedEvent> events_ ABSL_GUARDED_BY(mutex_);
-  std::function<void()> ready_ ABSL_GUARDED_BY(mutex_);
-  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::vector<RequestId> requests_;  // by choice
+  std::deque<QueuedEvent> events_;
+  std::function<void()> ready_;
+  absl::Status failure_;
 };
 
 }  // namespace hearth::server

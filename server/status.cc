@@ -57,7 +57,8 @@ int RetryAfterSeconds(const absl::Status& status, int http_status) {
   if (http_status != 429 && http_status != 503) return 0;
   int64_t ms = 0;
   if (!absl::SimpleAtoi(PayloadOf(status, kRetryUrl), &ms)) return 1;
-  return static_cast<int>(std::clamp<int64_t>((ms + 999) / 1000, 1, 3600));
+  constexpr int64_t kLongest = 3600;
+  return static_cast<int>((std::clamp<int64_t>(ms, 1, kLongest * 1000) + 999) / 1000);
 }
 
 }  // namespace

@@ -45,11 +45,11 @@ bool PrintEvents(grpc::ClientReader<v1::GenerateEvent>& reader, bool json, std::
   Stopwatch stopwatch;
   v1::GenerateEvent event;
   while (reader.Read(&event)) {
+    text += event.delta().text();
     if (json) {
       if (!PrintJson(event)) return false;
     } else if (event.has_delta()) {
       stopwatch.Count(event.delta());
-      text += event.delta().text();
       if (!Print(event.delta().text())) return false;
     } else if (event.has_usage()) {
       if (!text.ends_with('\n') && !Print("\n")) return false;
@@ -114,7 +114,8 @@ Reply RunGeneration(Connection& connection, Interrupt& interrupt, bool json,
     std::fprintf(stderr, "hearth: stdout: cannot write\n");
     reply.exit_code = kExitFailure;
   } else {
-    if (!status.ok() && !reply.text.empty() && !reply.text.ends_with('\n')) Print("\n");
+    const bool open_line = !json && !reply.text.empty() && !reply.text.ends_with('\n');
+    if (!status.ok() && open_line) Print("\n");
     reply.exit_code = connection.Report(status);
   }
   return reply;

@@ -11,7 +11,7 @@ constexpr std::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr size_t kMaxFrame = 16 * 1024;  // gRPC offers clients no more
 constexpr int kMaxBlockFrames = 8;       // each may decode to gRPC's whole limit
 constexpr int kMaxEarlyStreams = 100;
-constexpr double kBurst = 1000;           // control frames at once,
+constexpr double kBurst = 200;            // control frames at once, twice the streams it may have,
 constexpr double kRefillPerSecond = 200;  // and lastingly
 
 enum Type : uint8_t {

@@ -17,7 +17,7 @@
 #include "absl/status/status.h"
 #include "engine/status_macros.h"
 #include "server/grpc/acceptor.h"
-#include "server/grpc/gate.h"
+#include "server/grpc/call_gate.h"
 #include "server/grpc/reflection.h"
 #include "server/grpc/service.h"
 
@@ -75,7 +75,7 @@ struct GrpcServer::State {
       : loop(std::make_shared<WriteLoop>(write_timeout)), gate(daemon, loop) {}
 
   std::shared_ptr<WriteLoop> loop;
-  Gate gate;
+  CallGate gate;
   std::vector<std::unique_ptr<grpc::Service>> services;
   std::unique_ptr<grpc::Server> server;
   std::unique_ptr<Acceptor> acceptor;

@@ -104,7 +104,7 @@ class ReflectionStream final : public grpc::ServerBidiReactor<Request, Response>
 template <typename Service, typename Request, typename Response>
 class Reflection final : public Service::CallbackService {
  public:
-  explicit Reflection(Gate& gate) : gate_(gate) {}
+  explicit Reflection(CallGate& gate) : gate_(gate) {}
 
   grpc::ServerBidiReactor<Request, Response>* ServerReflectionInfo(
       grpc::CallbackServerContext* context) override {
@@ -112,7 +112,7 @@ class Reflection final : public Service::CallbackService {
   }
 
  private:
-  Gate& gate_;
+  CallGate& gate_;
 };
 
 namespace v1 = grpc::reflection::v1;
@@ -120,7 +120,7 @@ namespace v1alpha = grpc::reflection::v1alpha;
 
 }  // namespace
 
-std::vector<std::unique_ptr<grpc::Service>> MakeReflectionServices(Gate& gate) {
+std::vector<std::unique_ptr<grpc::Service>> MakeReflectionServices(CallGate& gate) {
   // Static libraries keep only what is referred to; health's description is needed by its name.
   grpc::health::v1::HealthCheckRequest::default_instance();
   std::vector<std::unique_ptr<grpc::Service>> services;

@@ -8,12 +8,12 @@
 #include <memory>
 #include <vector>
 
-#include "server/grpc/gate.h"
+#include "server/grpc/call_gate.h"
 
 namespace hearth::server {
 
 // The reflection services to register. `gate` outlives them.
-std::vector<std::unique_ptr<grpc::Service>> MakeReflectionServices(Gate& gate);
+std::vector<std::unique_ptr<grpc::Service>> MakeReflectionServices(CallGate& gate);
 
 }  // namespace hearth::server
 

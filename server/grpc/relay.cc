@@ -1,6 +1,5 @@
 #include "server/grpc/relay.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -44,21 +43,6 @@ void PrepareClient(const Connection& client) {
   if (client.listener->is_unix()) return;
   SetOption(client.fd, IPPROTO_TCP, TCP_NODELAY, 1);
   SetOption(client.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
-}
-
-std::string ClientName(const Connection& client) {
-  if (client.peer_uid) return absl::StrCat("uid-", *client.peer_uid);
-  sockaddr_storage address{};
-  socklen_t size = sizeof address;
-  char text[INET6_ADDRSTRLEN] = "unknown";
-  if (getpeername(client.fd, reinterpret_cast<sockaddr*>(&address), &size) == 0) {
-    const void* host =
-        address.ss_family == AF_INET6
-            ? static_cast<void*>(&reinterpret_cast<sockaddr_in6*>(&address)->sin6_addr)
-            : &reinterpret_cast<sockaddr_in*>(&address)->sin_addr;
-    inet_ntop(address.ss_family, host, text, sizeof text);
-  }
-  return absl::StrCat("ip-", text);
 }
 
 // Gives `fd` an abstract address, which its peer's getpeername() shows.
@@ -212,7 +196,7 @@ absl::StatusOr<int> Relay::Connect(const Connection& client) {
   auto link = std::make_shared<Link>(client.fd, pair[0], limits_.max_header_block);
   std::lock_guard<std::mutex> lock(mutex_);
   const uint64_t id = next_id_++;
-  const std::string name = absl::StrCat(kNamePrefix, instance_, "/", id, "/", ClientName(client));
+  const std::string name = absl::StrCat(kNamePrefix, instance_, "/", id, "/", PeerName(client));
   links_.emplace(id, link);  // before its first event
   if (!NameSocket(pair[0], name) || !link->Watch(epoll_fd_, id)) {
     links_.erase(id);
@@ -300,7 +284,7 @@ void Relay::Run() {
   }
 }
 
-std::string PeerName(const std::string& peer) {
+std::string ClientNameOf(const std::string& peer) {
   const size_t slash = peer.rfind('/');
   if (!absl::StartsWith(peer, absl::StrCat("unix-abstract:", kNamePrefix))) return peer;
   return peer.substr(slash + 1);

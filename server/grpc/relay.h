@@ -67,7 +67,7 @@ class Relay {
 
 // The client's name in ServerContext::peer() of a relayed call: "uid-1000", "ip-127.0.0.1", or the
 // peer itself when it was not relayed.
-std::string PeerName(const std::string& peer);
+std::string ClientNameOf(const std::string& peer);
 
 }  // namespace hearth::server
 

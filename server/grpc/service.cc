@@ -20,7 +20,7 @@ using ControlBytes = Control::WithRawCallbackMethod_GetModel<
 
 class InferenceService final : public InferenceBytes {
  public:
-  explicit InferenceService(Gate& gate) : gate_(gate) {}
+  explicit InferenceService(CallGate& gate) : gate_(gate) {}
 
   ByteStream* Chat(Context* context, const Bytes* request) override {
     return gate_.Stream(context, "Inference/Chat", rpc::Chat, *request);
@@ -38,12 +38,12 @@ class InferenceService final : public InferenceBytes {
   }
 
  private:
-  Gate& gate_;
+  CallGate& gate_;
 };
 
 class ControlService final : public ControlBytes {
  public:
-  explicit ControlService(Gate& gate) : gate_(gate) {}
+  explicit ControlService(CallGate& gate) : gate_(gate) {}
 
   grpc::ServerUnaryReactor* GetModel(Context* context, const Bytes* request,
                                      Bytes* reply) override {
@@ -54,16 +54,16 @@ class ControlService final : public ControlBytes {
   }
 
  private:
-  Gate& gate_;
+  CallGate& gate_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> MakeInferenceService(Gate& gate) {
+std::unique_ptr<grpc::Service> MakeInferenceService(CallGate& gate) {
   return std::make_unique<InferenceService>(gate);
 }
 
-std::unique_ptr<grpc::Service> MakeControlService(Gate& gate) {
+std::unique_ptr<grpc::Service> MakeControlService(CallGate& gate) {
   return std::make_unique<ControlService>(gate);
 }
 

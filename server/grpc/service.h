@@ -6,13 +6,13 @@
 
 #include <memory>
 
-#include "server/grpc/gate.h"
+#include "server/grpc/call_gate.h"
 
 namespace hearth::server {
 
 // `gate` outlives them.
-std::unique_ptr<grpc::Service> MakeInferenceService(Gate& gate);
-std::unique_ptr<grpc::Service> MakeControlService(Gate& gate);
+std::unique_ptr<grpc::Service> MakeInferenceService(CallGate& gate);
+std::unique_ptr<grpc::Service> MakeControlService(CallGate& gate);
 
 }  // namespace hearth::server
 

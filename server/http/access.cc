@@ -49,42 +49,33 @@ std::optional<HttpError> CheckHost(const RequestHead& head, const Listener& list
   return Forbidden("Host names another machine; see listen.allowed_hosts");
 }
 
-std::optional<HttpError> CheckOrigin(const RequestHead& head) {
+const std::string* AllowedOrigin(const RequestHead& head) {
   const std::string* origin = head.Find("origin");
-  if (origin == nullptr) return std::nullopt;
+  if (origin == nullptr) return nullptr;
   for (std::string_view scheme : {"http://", "https://"}) {
     if (!StartsWithIgnoreCase(*origin, scheme)) continue;
     const std::optional<std::string> host =
         HostName(std::string_view(*origin).substr(scheme.size()));
-    if (host && IsLoopbackName(*host)) return std::nullopt;
+    if (host && IsLoopbackName(*host)) return origin;
   }
+  return nullptr;
+}
+
+std::optional<HttpError> CheckOrigin(const RequestHead& head) {
+  if (head.Find("origin") == nullptr || AllowedOrigin(head) != nullptr) return std::nullopt;
   return Forbidden("pages of this origin may not use the daemon");
 }
 
-bool KeyFailures::Count(std::chrono::steady_clock::time_point now) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  const double seconds = std::chrono::duration<double>(now - last_).count();
-  left_ = std::min(kBurst, left_ + seconds * kPerSecond);
-  last_ = now;
-  if (left_ < 1) return false;
-  left_ -= 1;
-  return true;
+bool IsPreflight(const RequestHead& head) {
+  return head.method == "OPTIONS" && head.Find("origin") != nullptr &&
+         head.Find("access-control-request-method") != nullptr;
 }
 
-absl::StatusOr<std::string> Authenticate(const RequestHead& head, const ApiKeys& keys,
-                                         KeyFailures& failures) {
+absl::StatusOr<std::string> Authenticate(const RequestHead& head, const ApiKeys& keys) {
   constexpr std::string_view kScheme = "bearer ";
   const std::string* header = head.Find("authorization");
-  if (header != nullptr && StartsWithIgnoreCase(*header, kScheme)) {
-    absl::StatusOr<std::string> name =
-        keys.Authenticate(std::string_view(*header).substr(kScheme.size()));
-    if (name.ok()) return name;
-  }
-  if (!failures.Count(std::chrono::steady_clock::now())) {
-    return WithRetryAfter(absl::ResourceExhaustedError("too many requests without a valid API key"),
-                          absl::Seconds(1));
-  }
-  return absl::UnauthenticatedError("a valid API key is needed: Authorization: Bearer KEY");
+  const bool bearer = header != nullptr && StartsWithIgnoreCase(*header, kScheme);
+  return keys.Authenticate(bearer ? std::string_view(*header).substr(kScheme.size()) : "");
 }
 
 }  // namespace hearth::server

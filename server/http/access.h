@@ -3,8 +3,6 @@
 #ifndef HEARTH_SERVER_HTTP_ACCESS_H_
 #define HEARTH_SERVER_HTTP_ACCESS_H_
 
-#include <chrono>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,26 +22,15 @@ std::optional<HttpError> CheckHost(const RequestHead& head, const Listener& list
 
 // A request from a browser page: only pages of loopback origins may. 403 otherwise.
 std::optional<HttpError> CheckOrigin(const RequestHead& head);
+// The origin of an allowed page, as sent; null for requests of no page.
+const std::string* AllowedOrigin(const RequestHead& head);
 
-// Wrong keys, counted over all clients: 20 at once, then 10 a second. Safe from any thread.
-class KeyFailures {
- public:
-  // Counts one; false when there were too many.
-  bool Count(std::chrono::steady_clock::time_point now);
+// A browser asks whether its page may send a request (CORS). It sends no key with that.
+bool IsPreflight(const RequestHead& head);
 
- private:
-  std::mutex mutex_;
-  double left_ = kBurst;
-  std::chrono::steady_clock::time_point last_;
-
-  static constexpr double kBurst = 20;
-  static constexpr double kPerSecond = 10;
-};
-
-// The name of the key in "Authorization: Bearer KEY". Unauthenticated without a right one,
-// ResourceExhausted when that happens too often. REQUIRES: !keys.empty().
-absl::StatusOr<std::string> Authenticate(const RequestHead& head, const ApiKeys& keys,
-                                         KeyFailures& failures);
+// The name of the key in "Authorization: Bearer KEY"; errors of ApiKeys::Authenticate.
+// REQUIRES: !keys.empty().
+absl::StatusOr<std::string> Authenticate(const RequestHead& head, const ApiKeys& keys);
 
 }  // namespace hearth::server
 

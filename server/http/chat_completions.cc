@@ -13,13 +13,6 @@
 namespace hearth::server {
 namespace {
 
-constexpr size_t kMaxMessages = 10'000;
-
-// Members of a message that change what it says and are not served. SDKs send them back as null or
-// empty in an assistant's message.
-constexpr const char* kRefusedMembers[] = {"name",          "refusal", "tool_calls",
-                                           "function_call", "audio",   "tool_call_id"};
-
 absl::StatusOr<Role> ReadRole(const Json& message, const std::string& where) {
   const std::string param = absl::StrCat(where, ".role");
   const Json* role = FindMember(message, "role");
@@ -66,12 +59,6 @@ absl::StatusOr<std::string> ReadContent(const Json& message, const std::string& 
 
 absl::StatusOr<Message> ReadMessage(const Json& message, const std::string& where) {
   if (!message.is_object()) return InvalidParam(where, "must be an object");
-  for (const char* name : kRefusedMembers) {
-    const Json* member = FindMember(message, name);
-    if (member == nullptr || (member->is_array() && member->empty())) continue;
-    return InvalidParam(absl::StrCat(where, ".", name), "is not supported",
-                        "unsupported_parameter");
-  }
   HEARTH_ASSIGN_OR_RETURN(const Role role, ReadRole(message, where));
   HEARTH_ASSIGN_OR_RETURN(std::string content, ReadContent(message, where));
   return Message{role, std::move(content)};
@@ -79,10 +66,8 @@ absl::StatusOr<Message> ReadMessage(const Json& message, const std::string& wher
 
 absl::Status ReadMessages(const Json& body, GenerationRequest& request) {
   const Json* messages = FindMember(body, "messages");
-  if (messages == nullptr || !messages->is_array() || messages->empty() ||
-      messages->size() > kMaxMessages) {
-    return InvalidParam("messages",
-                        absl::StrCat("must be a list of 1 to ", kMaxMessages, " messages"));
+  if (messages == nullptr || !messages->is_array() || messages->empty()) {
+    return InvalidParam("messages", "must be a list of at least one message");
   }
   std::vector<Message> read;
   for (size_t i = 0; i < messages->size(); ++i) {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "server/daemon.h"
+#include "server/http/body.h"
 #include "server/http/client_socket.h"
 #include "server/http/request_head.h"
 #include "server/http/sse.h"
@@ -25,7 +26,7 @@ struct HttpRequest {
 
   RequestHead head;
   std::string path_tail;  // what {id} stands for, percent-decoded
-  std::string body;
+  Body body;
   std::string client;          // fairness key: the name of the API key, "uid:N", or empty
   const ClientSocket& socket;  // to see whether the client is still there; peer_uid
 };

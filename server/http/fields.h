@@ -23,7 +23,7 @@ enum class FieldTreatment {
 };
 
 struct Field {
-  std::string_view name;
+  std::string_view name;  // its path: "model", "messages[].role"
   FieldTreatment treatment;
   std::string_view neutral;  // kRefused: a JSON array of the values that are taken
 };
@@ -33,11 +33,12 @@ absl::Span<const Field> Fields();
 // The two endpoints that generate.
 enum class Dialect { kChat, kCompletions };
 
-// Refuses, by name, each field that asks for what is not served; returns the names of those in no
-// row. REQUIRES: `body` is an object.
+// Refuses, by path ("messages[2].audio"), each field that asks for what is not served; returns the
+// paths of those in no row, the first 16 at most. What should be an object or a list and is not is
+// left to who reads it. REQUIRES: `body` is an object.
 absl::StatusOr<std::vector<std::string>> CheckFields(const Json& body, Dialect dialect);
 
-// As a header value: at most 16 names, each cut to 64 bytes, of letters, digits, '_', '-' and '.'.
+// As a header value: names cut to 64 bytes, of letters, digits and "_-.[]".
 std::string IgnoredHeader(const std::vector<std::string>& names);
 
 }  // namespace hearth::server

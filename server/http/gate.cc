@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/http/access.h"
 #include "server/http/chunked_decoder.h"
 #include "server/log.h"
 #include "server/status.h"
@@ -41,24 +42,6 @@ class ReplyStream final : public httplib::Stream {
  private:
   ClientSocket& socket_;
   std::string_view unread_;
-};
-
-// Bytes of one request's body, counted against those of all.
-class BodyBytes {
- public:
-  BodyBytes(std::atomic<uint64_t>& all, uint64_t limit) : all_(all), limit_(limit) {}
-  ~BodyBytes() { Release(); }
-
-  bool Grow(uint64_t bytes) {
-    mine_ += bytes;
-    return all_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= limit_;
-  }
-  void Release() { all_.fetch_sub(std::exchange(mine_, 0), std::memory_order_relaxed); }
-
- private:
-  std::atomic<uint64_t>& all_;
-  const uint64_t limit_;
-  uint64_t mine_ = 0;
 };
 
 HttpReply ErrorReply(const HttpError& error) {
@@ -157,8 +140,7 @@ GateLimits GateLimits::From(const v1::Limits& limits) {
 
 // One request and its reply.
 struct Gate::Exchange {
-  Exchange(GateState& state, const ClientSocket& socket, std::string id_in)
-      : request(socket), id(std::move(id_in)), bytes(state.body_bytes, state.limits.max_bodies) {}
+  Exchange(const ClientSocket& socket, std::string id_in) : request(socket), id(std::move(id_in)) {}
 
   Step Refuse(const HttpError& error) {
     reply = ErrorReply(error);
@@ -169,7 +151,6 @@ struct Gate::Exchange {
   HttpReply reply;
   const EndpointRow* row = nullptr;
   const std::string id;
-  BodyBytes bytes;
   bool close = true;  // after the reply; until the request has been read to its end
   const SteadyClock::time_point began = SteadyClock::now();
 };
@@ -182,24 +163,30 @@ Gate::Gate(GateState& state, ClientSocket& socket) : state_(state), socket_(sock
   });
   set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
     response.headers.erase("Keep-Alive");  // speaks of httplib's own limits
+    if (response.status == 204) response.headers.erase("Content-Length");
   });
 }
 
 void Gate::Run() {
-  while (ServeOne()) {
+  try {
+    while (ServeOne()) {
+    }
+  } catch (const std::exception& thrown) {  // bad_alloc, for a body or a head
+    spdlog::error("http: a connection ended, {}", typeid(thrown).name());
   }
 }
 
 bool Gate::ServeOne() {
-  Exchange exchange(state_, socket_,
-                    absl::StrFormat("req_%016x", absl::Uniform<uint64_t>(random_)));
+  Exchange exchange(socket_, absl::StrFormat("req_%016x", absl::Uniform<uint64_t>(random_)));
   const Step step = Receive(exchange);
-  if (step == Step::kEnd) return false;
+  const int fd = socket_.connection().fd;
+  if (step == Step::kEnd || !state_.slots.BeginReply(fd)) return false;
   if (step == Step::kGo) CallEndpoint(exchange);
-  exchange.bytes.Release();
+  exchange.request.body.Clear();
   exchange.close = exchange.close || state_.draining.load(std::memory_order_relaxed);
   const bool sent = Send(exchange);
   Account(exchange);
+  state_.slots.EndReply(fd);
   if (sent && !exchange.close) return true;
   if (sent) socket_.Linger(state_.limits.linger);
   return false;
@@ -270,19 +257,29 @@ Gate::Step Gate::AdmitClient(Exchange& exchange) {
     return exchange.Refuse(*refusal);
   }
   if (const auto refusal = CheckOrigin(head)) return exchange.Refuse(*refusal);
-  if (connection.peer_uid) exchange.request.client = absl::StrCat("uid:", *connection.peer_uid);
+  if (IsPreflight(head)) return AnswerPreflight(exchange);
+  exchange.request.client = PeerName(connection);
   const bool open = exchange.row != nullptr && !exchange.row->needs_key;
   if (open || state_.daemon.keys().empty()) return Step::kGo;
-  absl::StatusOr<std::string> name = Authenticate(head, state_.daemon.keys(), state_.key_failures);
+  absl::StatusOr<std::string> name = Authenticate(head, state_.daemon.keys());
   if (!name.ok()) return exchange.Refuse(ToHttpError(name.status()));
   exchange.request.client = *std::move(name);
   return Step::kGo;
 }
 
+// The same for every path, whether it exists or not: a browser sends no key with it.
+Gate::Step Gate::AnswerPreflight(Exchange& exchange) {
+  exchange.reply.status = 204;
+  exchange.reply.headers = {{"Access-Control-Allow-Methods", "GET, HEAD, POST"},
+                            {"Access-Control-Allow-Headers", "Authorization, *"},
+                            {"Access-Control-Max-Age", "600"}};
+  return Step::kRefused;
+}
+
 Gate::Step Gate::ReadBody(Exchange& exchange) {
   const RequestHead& head = exchange.request.head;
   const auto deadline = SteadyClock::now() + state_.limits.body_timeout;
-  if (!exchange.bytes.Grow(head.content_length.value_or(0))) return exchange.Refuse(Overloaded());
+  exchange.request.body = Body(state_.bodies, exchange.request.client);
   if (head.expect_continue && unread_.empty() && !socket_.Write("HTTP/1.1 100 Continue\r\n\r\n")) {
     return Step::kEnd;
   }
@@ -294,12 +291,13 @@ Gate::Step Gate::ReadBody(Exchange& exchange) {
 
 Gate::Step Gate::ReadSizedBody(Exchange& exchange, SteadyClock::time_point deadline) {
   const uint64_t size = *exchange.request.head.content_length;
-  std::string& body = exchange.request.body;
-  body.reserve(size);
+  std::string& body = exchange.request.body.text();
+  body.reserve(size);  // address space; memory comes with the bytes
   while (true) {
     const size_t taken = std::min<uint64_t>(unread_.size(), size - body.size());
     body.append(unread_.substr(0, taken));
     unread_.remove_prefix(taken);
+    if (!exchange.request.body.Count()) return exchange.Refuse(Overloaded());
     if (body.size() == size) return Step::kGo;
     if (const Step step = ReadMoreBody(exchange, deadline); step != Step::kGo) return step;
   }
@@ -307,11 +305,10 @@ Gate::Step Gate::ReadSizedBody(Exchange& exchange, SteadyClock::time_point deadl
 
 Gate::Step Gate::ReadChunkedBody(Exchange& exchange, SteadyClock::time_point deadline) {
   ChunkedDecoder decoder(state_.limits.max_body);
-  std::string& body = exchange.request.body;
+  Body& body = exchange.request.body;
   while (true) {
-    const size_t before = body.size();
-    const ChunkedDecoder::State state = decoder.Feed(unread_, body);
-    if (!exchange.bytes.Grow(body.size() - before)) return exchange.Refuse(Overloaded());
+    const ChunkedDecoder::State state = decoder.Feed(unread_, body.text());
+    if (!body.Count()) return exchange.Refuse(Overloaded());
     if (state == ChunkedDecoder::State::kRefused) return exchange.Refuse(decoder.refusal());
     if (state == ChunkedDecoder::State::kDone) return Step::kGo;
     if (const Step step = ReadMoreBody(exchange, deadline); step != Step::kGo) return step;
@@ -354,6 +351,12 @@ void Gate::Present(Exchange& exchange, httplib::Response& response) {
   response.status = reply.status;
   response.set_header("X-Request-Id", exchange.id);
   for (const auto& [name, value] : reply.headers) response.set_header(name, value);
+  if (const std::string* origin = AllowedOrigin(exchange.request.head)) {
+    response.set_header("Access-Control-Allow-Origin", *origin);
+    response.set_header("Access-Control-Expose-Headers", "*");
+    response.set_header("Vary", "Origin");
+  }
+  if (reply.status == 204) return;
   if (!reply.stream) {
     response.set_content(reply.body, reply.content_type);
     return;

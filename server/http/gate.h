@@ -17,8 +17,9 @@
 
 #include "absl/random/random.h"
 #include "server/daemon.h"
-#include "server/http/access.h"
+#include "server/http/body.h"
 #include "server/http/client_socket.h"
+#include "server/http/connection_slots.h"
 #include "server/http/endpoint.h"
 #include "server/http/request_head.h"
 
@@ -27,7 +28,7 @@ namespace hearth::server {
 struct GateLimits {
   HeadLimits head;
   uint64_t max_body;
-  uint64_t max_bodies;  // bytes of all bodies being read or waiting for their endpoint
+  uint64_t max_bodies;  // bytes of all bodies that have come and are not yet parsed
   int max_connections;
   std::chrono::milliseconds header_timeout;  // from a head's first byte to its last
   std::chrono::milliseconds body_timeout;
@@ -41,14 +42,18 @@ struct GateLimits {
 // What the gates of one server share. Safe from any thread.
 struct GateState {
   GateState(Daemon& daemon_in, const GateLimits& limits_in, int drain_fd_in)
-      : daemon(daemon_in), limits(limits_in), drain_fd(drain_fd_in) {}
+      : daemon(daemon_in),
+        limits(limits_in),
+        drain_fd(drain_fd_in),
+        slots(static_cast<size_t>(limits_in.max_connections)),
+        bodies(limits_in.max_bodies) {}
 
   Daemon& daemon;
   const GateLimits limits;
   const int drain_fd;  // readable once draining: idle connections end
   std::atomic<bool> draining{false};
-  std::atomic<uint64_t> body_bytes{0};
-  KeyFailures key_failures;
+  ConnectionSlots slots;
+  BodyBudget bodies;
 };
 
 // One connection, one thread. (httplib::Server has nowhere to keep what belongs to a connection,
@@ -57,11 +62,11 @@ class Gate final : private httplib::Server {
  public:
   Gate(GateState& state, ClientSocket& socket);
 
-  // Serves requests, in order, until the connection ends.
+  // Serves requests, in order, until the connection ends. REQUIRES: it has a slot.
   void Run();
 
  private:
-  // kEnd: the connection ends without a reply.
+  // kRefused: the reply is there. kEnd: the connection ends without one.
   enum class Step { kGo, kRefused, kEnd };
   struct Exchange;
 
@@ -70,6 +75,7 @@ class Gate final : private httplib::Server {
   Step ReadHead(Exchange& exchange);
   Step Admit(Exchange& exchange);
   Step AdmitClient(Exchange& exchange);
+  Step AnswerPreflight(Exchange& exchange);
   Step ReadBody(Exchange& exchange);
   Step ReadSizedBody(Exchange& exchange, SteadyClock::time_point deadline);
   Step ReadChunkedBody(Exchange& exchange, SteadyClock::time_point deadline);

@@ -129,11 +129,11 @@ absl::StatusOr<GenerationCall> ReadGenerationCall(
   GenerationCall call;
   HEARTH_RETURN_IF_ERROR(ReadTimeout(http.head, call.request));
   call.request.client = http.client;
-  const std::string text = std::exchange(http.body, {});
+  Body text = std::move(http.body);  // counts until it has been parsed
   // A document takes many times its text. One at a time bounds the memory of all connections.
   static std::mutex one_document;
   std::lock_guard<std::mutex> lock(one_document);
-  HEARTH_ASSIGN_OR_RETURN(const Json body, ParseJson(text));
+  HEARTH_ASSIGN_OR_RETURN(const Json body, ParseJson(text.text()));
   HEARTH_RETURN_IF_ERROR(ReadBody(body, dialect, read_prompt, call));
   return call;
 }

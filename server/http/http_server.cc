@@ -31,8 +31,10 @@ void Shed(const Connection& connection) {
       body.size(), "\r\n\r\n", body);
   send(connection.fd, reply.data(), reply.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   shutdown(connection.fd, SHUT_WR);
-  char dropped[4096];  // what is left unread when a socket is closed makes it send RST
-  while (recv(connection.fd, dropped, sizeof(dropped), MSG_DONTWAIT) > 0) {
+  // What is left unread when a socket is closed makes it send RST, but a client may send for ever.
+  char dropped[4096];
+  for (int i = 0; i < 8; ++i) {
+    if (recv(connection.fd, dropped, sizeof(dropped), MSG_DONTWAIT) <= 0) break;
   }
   close(connection.fd);
 }
@@ -52,9 +54,10 @@ absl::StatusOr<std::unique_ptr<HttpServer>> HttpServer::Start(Daemon& daemon,
   const int drain_fd = eventfd(0, EFD_CLOEXEC);
   if (drain_fd < 0) return absl::InternalError(absl::StrCat("eventfd: ", strerror(errno)));
   std::unique_ptr<HttpServer> server(new HttpServer(daemon, drain_fd));
-  absl::StatusOr<std::unique_ptr<AcceptLoop>> loop =
-      AcceptLoop::Start(std::move(listeners),
-                        [raw = server.get()](Connection connection) { raw->Receive(connection); });
+  absl::StatusOr<std::unique_ptr<AcceptLoop>> loop = AcceptLoop::Start(
+      std::move(listeners),
+      [raw = server.get()](Connection connection) { raw->Receive(connection); },
+      [&daemon] { daemon.metrics().CountShed("http"); });
   if (!loop.ok()) return loop.status();
   server->accept_loop_ = *std::move(loop);
   return server;
@@ -72,7 +75,7 @@ void HttpServer::Drain(absl::Duration limit) {
   const auto none_open = [this] { return open_ == 0; };
   std::unique_lock<std::mutex> lock(mutex_);
   if (changed_.wait_for(lock, absl::ToChronoMilliseconds(limit), none_open)) return;
-  for (int fd : fds_) shutdown(fd, SHUT_RDWR);
+  state_.slots.Cut();
   changed_.wait(lock, none_open);
 }
 
@@ -99,19 +102,17 @@ void HttpServer::Receive(const Connection& connection) {
     served.release();
     return;
   }
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    fds_.erase(connection.fd);
-  }
+  state_.slots.Release(connection.fd);
   daemon_.metrics().CountShed("http");
   Shed(connection);
   Forget();
 }
 
 bool HttpServer::Admit(const Connection& connection) {
+  const ConnectionSlots::Taken taken = state_.slots.Take(connection.fd, PeerName(connection));
+  if (taken == ConnectionSlots::Taken::kNone) return false;
+  if (taken == ConnectionSlots::Taken::kEvicted) daemon_.metrics().CountShed("http");
   std::lock_guard<std::mutex> lock(mutex_);
-  if (open_ >= state_.limits.max_connections) return false;
-  fds_.insert(connection.fd);
   daemon_.metrics().SetConnections("http", ++open_);
   return true;
 }
@@ -136,8 +137,7 @@ void HttpServer::Serve(const Connection& connection) {
     Gate gate(state_, socket);
     gate.Run();
   }
-  std::lock_guard<std::mutex> lock(mutex_);
-  fds_.erase(connection.fd);  // before `socket` closes it and its number names another
+  state_.slots.Release(connection.fd);  // before `socket` closes it
 }
 
 }  // namespace hearth::server

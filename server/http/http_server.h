@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <unordered_set>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -17,7 +16,7 @@
 namespace hearth::server {
 
 // One thread accepts; each connection, up to limits.max_connections, has one of its own with a
-// small stack. Connections beyond get 503 at once.
+// small stack. Connections that get no slot beyond (see ConnectionSlots) get 503 at once.
 class HttpServer {
  public:
   // Serves from now on; a loading daemon too. REQUIRES: `daemon` outlives the server.
@@ -47,8 +46,7 @@ class HttpServer {
   std::unique_ptr<AcceptLoop> accept_loop_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  int open_ = 0;                 // connections whose thread has not ended
-  std::unordered_set<int> fds_;  // of connections that may be cut
+  int open_ = 0;  // connections whose thread has not ended
 };
 
 }  // namespace hearth::server

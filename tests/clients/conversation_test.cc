@@ -17,9 +17,11 @@ using ::testing::Not;
 constexpr char kCtrlC[] = "\x03";
 constexpr char kCtrlD[] = "\x04";
 
-ChildProcess Terminal(const ScriptedDaemon& daemon, const std::string& environment = "TERM=xterm") {
-  return ChildProcess({HEARTH_CLI, "chat", "--address", daemon.address()},
-                      ChildProcess::Stdio::kTerminal, {environment});
+ChildProcess Terminal(const ScriptedDaemon& daemon, const std::string& environment = "TERM=xterm",
+                      const std::vector<std::string>& flags = {}) {
+  std::vector<std::string> arguments = {HEARTH_CLI, "chat", "--address", daemon.address()};
+  arguments.insert(arguments.end(), flags.begin(), flags.end());
+  return ChildProcess(arguments, ChildProcess::Stdio::kTerminal, {environment});
 }
 
 TEST(Conversation, KeepsItsHistoryUntilNew) {
@@ -42,6 +44,21 @@ TEST(Conversation, KeepsItsHistoryUntilNew) {
   EXPECT_EQ(chats[1].messages(2).content(), "second");
   ASSERT_EQ(chats[2].messages_size(), 1);
   EXPECT_EQ(chats[2].messages(0).content(), "third");
+}
+
+TEST(Conversation, KeepsItsHistoryInJsonToo) {
+  ScriptedDaemon daemon({{"the ", "reply"}, false, {}});
+  ChildProcess child = Terminal(daemon, "TERM=xterm", {"--json"});
+  ASSERT_TRUE(child.WaitFor("> "));
+  child.Send("first\n");
+  ASSERT_TRUE(child.WaitFor("usage"));
+  child.Send("second\n/quit\n");
+  EXPECT_EQ(child.Wait().exit_code, 0);
+  const auto chats = daemon.chats();
+  ASSERT_EQ(chats.size(), 2u);
+  ASSERT_EQ(chats[1].messages_size(), 3);
+  EXPECT_EQ(chats[1].messages(1).role(), v1::ROLE_ASSISTANT);
+  EXPECT_EQ(chats[1].messages(1).content(), "the reply");
 }
 
 TEST(Conversation, EndOfInputLeaves) {

@@ -196,7 +196,8 @@ TEST(Config, C5_WrongTypes) {
       {R"({"engine": {"kv_type": "int4"}})",
        "engine.kv_type: the string \"int4\", expected \"int8\", \"f16\" or \"f32\""},
       {R"({"engine": {"kv_type": 1}})", "engine.kv_type: 1, expected \"int8\", \"f16\" or \"f32\""},
-      {R"({"engine": {"kv_type": "KV_TYPE_UNSPECIFIED"}})", "expected \"int8\", \"f16\" or \"f32\""},
+      {R"({"engine": {"kv_type": "KV_TYPE_UNSPECIFIED"}})",
+       "expected \"int8\", \"f16\" or \"f32\""},
       {R"({"listen": {"http": "127.0.0.1:80"}})",
        "listen.http: the string \"127.0.0.1:80\", expected an array"},
       {R"({"listen": {"http": ["a:1", 2, ["b"], {}]}})",
@@ -327,6 +328,29 @@ TEST(Config, KeysNameTheirClientsWithoutTellingTheKey) {
   }
   EXPECT_TRUE(ApiKeys().empty());
   EXPECT_FALSE(ApiKeys().Authenticate("").ok());
+}
+
+TEST(Config, B16_KeyFailuresRunOutAndComeBack) {
+  KeyFailures failures;
+  auto now = std::chrono::steady_clock::time_point(std::chrono::hours(1));
+  int counted = 0;
+  while (failures.Count(now)) ASSERT_LT(++counted, 1000);
+  EXPECT_EQ(counted, 20);
+  now += std::chrono::milliseconds(350);
+  counted = 0;
+  while (failures.Count(now)) ASSERT_LT(++counted, 1000);
+  EXPECT_EQ(counted, 3);
+}
+
+TEST(Config, B16_FloodOfWrongKeysIsLimited) {
+  const auto keys = ApiKeys::Read(TestFile("keys", "alpha\n").path());
+  ASSERT_TRUE(keys.ok());
+  absl::Status status;
+  for (int i = 0; i < 1000 && !absl::IsResourceExhausted(status); ++i) {
+    status = keys->Authenticate("guess").status();
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
+  EXPECT_TRUE(keys->Authenticate("alpha").ok());
 }
 
 TEST(Config, C9_CacheSmallerThanOneSequence) {

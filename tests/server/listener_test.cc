@@ -141,7 +141,10 @@ TEST(Listener, F24_WhatIsNoSocketIsLeftAlone) {
   EXPECT_TRUE(absl::IsAlreadyExists(Listener::Bind(Unix(path), 0600).status()));
   EXPECT_EQ(access(path.c_str(), F_OK), 0);
   unlink(path.c_str());
-  EXPECT_TRUE(absl::IsNotFound(Listener::Bind(Unix("/no/such/dir/x.sock"), 0600).status()));
+  const absl::Status missing = Listener::Bind(Unix("/no/such/dir/x.sock"), 0600).status();
+  EXPECT_TRUE(absl::IsNotFound(missing));
+  EXPECT_THAT(std::string(missing.message()),
+              testing::HasSubstr("the directory /no/such/dir/ is missing"));
 }
 
 TEST(Listener, AdoptsListeningSocketsOnly) {

@@ -40,6 +40,7 @@ std::string FullText() {
                              .prompt_tokens_computed = 700,
                              .prompt_tokens_cached = 80,
                              .tokens_generated = 90,
+                             .tokens_recomputed = 95,
                              .steps = 100};
   ModelInfo info;
   info.architecture = "phi3";
@@ -62,6 +63,7 @@ TEST(Metrics, FiguresOfTheEngineAreExportedAsTheyStand) {
                            "hearth_prompt_tokens_total 700\n",
                            "hearth_prompt_tokens_cached_total 80\n",
                            "hearth_generated_tokens_total 90\n",
+                           "hearth_recomputed_tokens_total 95\n",
                            "hearth_engine_steps_total 100\n",
                            "hearth_memory_planned_bytes{use=\"weights\"} 1000\n",
                            "hearth_memory_limit_bytes 4000\n",

@@ -1,13 +1,14 @@
 // Sessions on a real engine with a small random model.
 #include "server/session.h"
 
+#include <chrono>
 #include <memory>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -176,6 +177,16 @@ TEST_F(SessionTest, SecondTimeThePromptIsCached) {
   EXPECT_EQ(warm.tokens, cold.tokens);
 }
 
+TEST_F(SessionTest, ClientsDoNotSeeEachOthersCachedPrompts) {
+  GenerationRequest request = Chat(std::string(400, 'z') + " what only one of them has asked");
+  request.client = "alice";
+  EXPECT_EQ(Run(request).usage.cached_tokens, 0);
+  request.client = "bob";
+  EXPECT_EQ(Run(request).usage.cached_tokens, 0);
+  request.client = "alice";
+  EXPECT_GT(Run(request).usage.cached_tokens, 0);
+}
+
 TEST_F(SessionTest, P_RangesAreRefusedByName) {
   struct Case {
     const char* param;
@@ -290,9 +301,9 @@ TEST_F(SessionTest, NotifyWhenReadyComesOnceForEachAsking) {
   int outputs = 0;
   bool done = false;
   while (!done) {
-    absl::Notification ready;
-    (*session)->NotifyWhenReady([&] { ready.Notify(); });  // twice would abort
-    ASSERT_TRUE(ready.WaitForNotificationWithTimeout(absl::Seconds(20)));
+    std::counting_semaphore<> ready(0);
+    (*session)->NotifyWhenReady([&] { ready.release(); });
+    ASSERT_TRUE(ready.try_acquire_for(std::chrono::seconds(20)));
     while (true) {
       auto next = (*session)->Next(absl::ZeroDuration());
       ASSERT_TRUE(next.ok()) << next.status();
@@ -301,6 +312,7 @@ TEST_F(SessionTest, NotifyWhenReadyComesOnceForEachAsking) {
       done = std::holds_alternative<Usage>(**next);
       if (done) break;
     }
+    EXPECT_FALSE(ready.try_acquire());
   }
   EXPECT_GE(outputs, 13);
 }

@@ -43,10 +43,10 @@ TEST(Acceptor, ServesUnixSockets) {
 }
 
 TEST(Acceptor, CallsAreCountedByWhoMakesThem) {
-  EXPECT_EQ(PeerName("unix-abstract:hearth/42/7/uid-1000"), "uid-1000");
-  EXPECT_EQ(PeerName("unix-abstract:hearth/42/7/ip-127.0.0.1"), "ip-127.0.0.1");
-  EXPECT_EQ(PeerName("ipv4:127.0.0.1:80"), "ipv4:127.0.0.1:80");
-  EXPECT_EQ(PeerName(""), "");
+  EXPECT_EQ(ClientNameOf("unix-abstract:hearth/42/7/uid-1000"), "uid-1000");
+  EXPECT_EQ(ClientNameOf("unix-abstract:hearth/42/7/ip-127.0.0.1"), "ip-127.0.0.1");
+  EXPECT_EQ(ClientNameOf("ipv4:127.0.0.1:80"), "ipv4:127.0.0.1:80");
+  EXPECT_EQ(ClientNameOf(""), "");
 }
 
 // Tells each caller what gRPC knows of it.
@@ -55,7 +55,7 @@ class PeerService final : public v1::Control::CallbackService {
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context,
                                      const v1::GetModelRequest*,
                                      v1::GetModelResponse* response) override {
-    response->set_id(PeerName(context->peer()));
+    response->set_id(ClientNameOf(context->peer()));
     grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
     return reactor;

@@ -92,8 +92,8 @@ TEST_F(FrameCheckerTest, G17_ResetsAreRationed) {
   Acknowledge();
   int resets = 0;
   while (resets < 100'000 && Frame(kReset, kNoFlag, 1, 4).ok()) ++resets;
-  EXPECT_GE(resets, 900);
-  EXPECT_LE(resets, 1000);
+  EXPECT_GE(resets, 100);  // all of a client's streams at once
+  EXPECT_LE(resets, 200);
 }
 
 TEST_F(FrameCheckerTest, G17_CancellingNowAndThenIsFine) {
@@ -111,7 +111,7 @@ TEST_F(FrameCheckerTest, EmptySettingsPrioritiesAndDataAreRationedToo) {
     const std::string frame = EncodeFrame(type, kNoFlag, 1, "");
     int sent = 0;
     while (sent < 10'000 && checker.Check(frame, now_).ok()) ++sent;
-    EXPECT_EQ(sent, 1000);
+    EXPECT_EQ(sent, 200);
   }
 }
 

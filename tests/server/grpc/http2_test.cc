@@ -25,12 +25,6 @@ double CpuSeconds() {
   return total(usage.ru_utime) + total(usage.ru_stime);
 }
 
-Serving ShortTimeouts() {
-  Serving serving;
-  serving.config.mutable_limits()->set_header_timeout_ms(300);
-  return serving;
-}
-
 class Http2Test : public testing::Test {
  protected:
   void TearDown() override {
@@ -41,7 +35,7 @@ class Http2Test : public testing::Test {
     EXPECT_TRUE(served_.AwaitIdle());
   }
 
-  ServedDaemon served_{ShortTimeouts()};
+  ServedDaemon served_;
   std::unique_ptr<v1::Control::Stub> sibling_ = served_.Control();
 };
 
@@ -184,8 +178,11 @@ TEST_F(Http2Test, G21_OtherProtocolsAreClosed) {
   }
 }
 
-TEST_F(Http2Test, H28_SilentConnectionsAreClosed) {
-  Http2Connection connection(served_.port());
+TEST(Http2, H28_SilentConnectionsAreClosed) {
+  Serving serving;
+  serving.config.mutable_limits()->set_header_timeout_ms(300);
+  ServedDaemon served(serving);
+  Http2Connection connection(served.port());
   EXPECT_TRUE(connection.AwaitClose(seconds(5)));
 }
 

@@ -85,7 +85,7 @@ TEST_F(RelayTest, G8_ThePeersNameSaysWhoseTheConnectionIs) {
   socklen_t size = sizeof address;
   ASSERT_EQ(getpeername(inner_, reinterpret_cast<sockaddr*>(&address), &size), 0);
   const std::string name(address.sun_path + 1, size - offsetof(sockaddr_un, sun_path) - 1);
-  EXPECT_EQ(PeerName(absl::StrCat("unix-abstract:", name)), "uid-1234");
+  EXPECT_EQ(ClientNameOf(absl::StrCat("unix-abstract:", name)), "uid-1234");
 }
 
 TEST_F(RelayTest, MegabytesPassUnchangedBothWays) {

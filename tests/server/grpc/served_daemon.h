@@ -54,7 +54,7 @@ bool Eventually(const std::function<bool()>& condition);
 
 // Threads of this process.
 int ThreadCount();
-// Resident bytes of this process.
+// Resident bytes of this process; 0 under sanitizers, whose own memory would be measured.
 int64_t ResidentBytes();
 
 struct Stream {

@@ -64,16 +64,17 @@ TEST(Access, B3_B5_Origin) {
   EXPECT_FALSE(CheckOrigin(RequestHead()));
 }
 
-TEST(Access, B16_KeyFailuresRunOutAndComeBack) {
-  KeyFailures failures;
-  auto now = std::chrono::steady_clock::time_point(std::chrono::hours(1));
-  int counted = 0;
-  while (failures.Count(now)) ASSERT_LT(++counted, 1000);
-  EXPECT_EQ(counted, 20);
-  now += std::chrono::milliseconds(350);
-  counted = 0;
-  while (failures.Count(now)) ASSERT_LT(++counted, 1000);
-  EXPECT_EQ(counted, 3);
+TEST(Access, B4_PreflightsNameTheirMethodAndOrigin) {
+  RequestHead head = Head("origin", "http://localhost:3000");
+  head.method = "OPTIONS";
+  EXPECT_FALSE(IsPreflight(head));
+  EXPECT_EQ(*AllowedOrigin(head), "http://localhost:3000");
+  head.headers.emplace_back("access-control-request-method", "POST");
+  EXPECT_TRUE(IsPreflight(head));
+  head.method = "POST";
+  EXPECT_FALSE(IsPreflight(head));
+  EXPECT_EQ(AllowedOrigin(Head("origin", "http://evil.example")), nullptr);
+  EXPECT_EQ(AllowedOrigin(RequestHead()), nullptr);
 }
 
 }  // namespace

@@ -2,9 +2,11 @@
 // request that passes the gate and its checks gets 503 with the code "loading".
 #include "server/http/gate.h"
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +23,9 @@ using ::testing::Eq;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+// A bound for what takes milliseconds, on a busy machine and under sanitizers; what it bounds would
+// otherwise go on for ever.
+constexpr absl::Duration kMuchLater = absl::Seconds(8);
 constexpr char kChat[] = R"({"messages":[{"role":"user","content":"hi"}]})";
 
 class GateTest : public HttpTest {
@@ -170,11 +175,11 @@ TEST_F(GateTest, H26_H27_F14_SlowRequestsAreCutAtTheirTotalDeadline) {
     RawClient client(tcp());
     client.Send(start);
     std::thread dripping([&client] {
-      for (int i = 0; i < 40 && client.Send("x"); ++i) absl::SleepFor(absl::Milliseconds(25));
+      while (client.Send("x")) absl::SleepFor(absl::Milliseconds(25));
     });
     const absl::Time began = absl::Now();
     const RawReply reply = client.Receive();
-    EXPECT_LT(absl::Now() - began, absl::Milliseconds(900));
+    EXPECT_LT(absl::Now() - began, kMuchLater);
     dripping.join();
     return reply.status;
   };
@@ -294,7 +299,31 @@ TEST_F(GateTest, B1_B3_B4_B5_OtherHostsAndOriginsAreForbidden) {
     EXPECT_EQ(preflight.status, 403);
     EXPECT_EQ(preflight.headers.count("access-control-allow-origin"), 0u);
   }
-  EXPECT_EQ(Get("/health", "Origin: http://localhost:3000\r\n").status, 200);
+}
+
+TEST_F(GateTest, B4_PagesOfLoopbackOriginsMayAskAndRead) {
+  const std::string origin = "Origin: http://localhost:3000\r\n";
+  for (const char* path : {"/v1/chat/completions", "/nowhere"}) {
+    RawClient client(tcp());
+    client.Send(RequestText("OPTIONS", path, "",
+                            origin + "Access-Control-Request-Method: POST\r\n"
+                                     "Access-Control-Request-Headers: authorization\r\n"));
+    const RawReply preflight = client.Receive(/*no_body=*/true);
+    EXPECT_EQ(preflight.status, 204);
+    EXPECT_EQ(preflight.headers.at("access-control-allow-origin"), "http://localhost:3000");
+    EXPECT_EQ(preflight.headers.at("vary"), "Origin");
+    EXPECT_THAT(preflight.headers.at("access-control-allow-methods"), HasSubstr("POST"));
+    EXPECT_THAT(preflight.headers.at("access-control-allow-headers"), HasSubstr("Authorization"));
+    EXPECT_EQ(preflight.headers.count("access-control-allow-credentials"), 0u);
+    EXPECT_EQ(preflight.headers.count("content-length"), 0u);
+    client.Send(RequestText("POST", "/v1/chat/completions", kChat, origin));
+    const RawReply reply = client.Receive();
+    EXPECT_EQ(reply.error("code"), "loading");  // errors are for pages to read too
+    EXPECT_EQ(reply.headers.at("access-control-allow-origin"), "http://localhost:3000");
+    EXPECT_EQ(reply.headers.at("vary"), "Origin");
+  }
+  EXPECT_EQ(Get("/health").headers.count("access-control-allow-origin"), 0u);
+  EXPECT_EQ(Exchange(RequestText("OPTIONS", "/health", "", origin)).status, 405);
 }
 
 TEST_F(GateTest, UnixSocketsServeAnyHost) {
@@ -315,18 +344,20 @@ TEST_F(GateTest, J_BodiesThatAreNoRequest) {
   }
 }
 
-TEST_F(GateTest, F17_ConnectionsBeyondTheLimitGet503AtOnce) {
+TEST_F(GateTest, F14_F17_ConnectionsThatOnlyWaitKeepNobodyOut) {
   std::vector<std::unique_ptr<RawClient>> clients;
-  for (int i = 0; i < 20; ++i) clients.push_back(std::make_unique<RawClient>(tcp()));
-  ASSERT_TRUE(Eventually([&] { return server_->open_connections() == 20; }));
-  RawClient beyond(tcp());
-  const RawReply reply = beyond.Receive();
-  EXPECT_EQ(reply.status, 503);
-  EXPECT_EQ(reply.error("code"), "overloaded");
-  EXPECT_EQ(reply.headers.at("retry-after"), "1");
-  clients.clear();
-  ASSERT_TRUE(Eventually([&] { return server_->open_connections() == 0; }));
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(std::make_unique<RawClient>(tcp()));
+    if (i % 2 == 0) clients.back()->Send("GET /health HTTP/1.1\r\n");  // and no more
+    ASSERT_TRUE(Eventually([&] { return server_->open_connections() == i + 1; }));
+  }
   EXPECT_EQ(Get("/health").status, 200);
+  EXPECT_TRUE(clients.front()->Ends(kMuchLater));  // it had waited longest
+  const RawReply metrics = Get("/metrics");
+  EXPECT_THAT(metrics.body, HasSubstr("hearth_connections_shed_total{transport=\"http\"}"));
+  RawClient local_client(local());
+  local_client.Send(RequestText("GET", "/health"));
+  EXPECT_EQ(local_client.Receive().status, 200);
 }
 
 TEST_F(GateTest, LoadingDaemonSaysSo) {
@@ -350,8 +381,8 @@ TEST_F(GateTest, DrainEndsIdleConnectionsAndRefusesNewOnes) {
   idle.Send(RequestText("GET", "/health"));
   EXPECT_EQ(idle.Receive().status, 200);
   const absl::Time began = absl::Now();
-  server_->Drain(absl::Seconds(5));
-  EXPECT_LT(absl::Now() - began, absl::Milliseconds(500));
+  server_->Drain(absl::Minutes(5));
+  EXPECT_LT(absl::Now() - began, kMuchLater);
   EXPECT_TRUE(idle.Ends());
   EXPECT_EQ(server_->open_connections(), 0);
 }
@@ -360,9 +391,8 @@ TEST_F(GateTest, DrainCutsWhatOutstaysIt) {
   RawClient stuck(tcp());
   stuck.Send("GET /health HTTP/1.1\r\n");
   ASSERT_TRUE(Eventually([&] { return server_->open_connections() == 1; }));
-  const absl::Time began = absl::Now();
   server_->Drain(absl::Milliseconds(50));
-  EXPECT_LT(absl::Now() - began, absl::Milliseconds(250));
+  EXPECT_EQ(stuck.Receive().status, 0);  // a 408 would say that it was waited for
 }
 
 class BodyBudgetTest : public HttpTest {
@@ -373,21 +403,62 @@ class BodyBudgetTest : public HttpTest {
   }
 };
 
-TEST_F(BodyBudgetTest, BodiesInFlightAreBounded) {
+TEST_F(BodyBudgetTest, F14_SilentBodiesTakeNothing) {
   const std::string head =
       "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
       "Expect: 100-continue\r\nContent-Length: 4096\r\n\r\n";
   std::vector<std::unique_ptr<RawClient>> clients;
-  for (int i = 0; i < 16; ++i) {
+  for (int i = 0; i < 40; ++i) {
     clients.push_back(std::make_unique<RawClient>(tcp()));
     clients.back()->Send(head);
     EXPECT_THAT(clients.back()->ReceiveUntil("\r\n\r\n"), HasSubstr("100 Continue"));
   }
-  const RawReply reply = Exchange(head);
-  EXPECT_EQ(reply.status, 503);
-  EXPECT_EQ(reply.error("code"), "overloaded");
+  EXPECT_EQ(Post("/v1/completions", "{").status, 400);
+}
+
+TEST_F(BodyBudgetTest, BodiesInFlightAreBounded) {
+  const std::string most =
+      RequestText("POST", "/v1/completions", std::string(4096, ' ')).substr(0, 4096);
+  std::vector<std::unique_ptr<RawClient>> clients;
+  const auto refused = [&] {
+    return Post("/v1/completions", std::string(2000, ' ')).status == 503;
+  };
+  for (int i = 0; i < 8; ++i) {  // half of what all may have
+    clients.push_back(std::make_unique<RawClient>(tcp()));
+    clients.back()->Send(most);
+  }
+  ASSERT_TRUE(Eventually(refused));
+  RawClient other(local());  // another peer has the other half
+  other.Send(RequestText("POST", "/v1/completions", "{"));
+  EXPECT_EQ(other.Receive().status, 400);
   clients.clear();
-  EXPECT_TRUE(Eventually([&] { return Post("/v1/completions", "{").status == 400; }));
+  EXPECT_TRUE(Eventually([&] { return !refused(); }));
+}
+
+TEST(BodyBudget, EachClientGetsHalf) {
+  BodyBudget budget(100);
+  EXPECT_TRUE(budget.Take("a", 50));
+  EXPECT_FALSE(budget.Take("a", 1));
+  EXPECT_TRUE(budget.Take("b", 30));
+  EXPECT_FALSE(budget.Take("c", 21));
+  EXPECT_TRUE(budget.Take("c", 20));
+  budget.Give("a", 10);
+  EXPECT_TRUE(budget.Take("a", 10));
+}
+
+TEST(Body, CountsAsLongAsItLives) {
+  BodyBudget budget(100);
+  {
+    Body body(budget, "a");
+    body.text() = std::string(40, 'x');
+    EXPECT_TRUE(body.Count());
+    Body taken = std::move(body);
+    EXPECT_EQ(taken.text().size(), 40u);
+    EXPECT_FALSE(budget.Take("a", 11));
+    taken.text() += std::string(11, 'x');
+    EXPECT_FALSE(taken.Count());
+  }
+  EXPECT_TRUE(budget.Take("a", 50));
 }
 
 class KeyedGateTest : public HttpTest {
