@@ -97,6 +97,7 @@ class Sockets(TestCase):
                      "127.0.0.1:0")
         self.assertEqual(result.returncode, 71, result.stderr)
         self.assertIn("no/such/h", result.stderr)
+        self.assertIn(f"the directory {self.folder}/no/such/ is missing", result.stderr)
 
     def test_listeners_are_bound_before_the_model_is_read(self):
         """A port in use is told even when the model is missing too."""

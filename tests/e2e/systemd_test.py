@@ -72,9 +72,9 @@ class Systemd(TestCase):
             daemon.signal(signal.SIGCONT)
             self.systemd.wait("WATCHDOG=1")
 
-    def activated(self, *names):
+    def activated(self, *names, host="127.0.0.1", args=(), ready=True):
         """A daemon that gets listening sockets of these names as descriptors 3, 4, …"""
-        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
+        sockets = [socket.create_server((host, 0)) for _ in names]
         for listener in sockets:
             self.addCleanup(listener.close)
         # The pid must be the daemon's own: the shell becomes it.
@@ -84,9 +84,9 @@ class Systemd(TestCase):
         moves = " ".join(f"{3 + i}<&{fd} {fd}<&-" for i, fd in enumerate(high))
         script = (f"LISTEN_PID=$$ LISTEN_FDS={len(names)} LISTEN_FDNAMES={':'.join(names)} "
                   f'exec "$@" {moves}')
-        daemon = Daemon("--http", "127.0.0.1:1", "--grpc", "127.0.0.1:1", listeners=False,
+        daemon = Daemon("--http", "127.0.0.1:1", "--grpc", "127.0.0.1:1", *args, listeners=False,
                         command=lambda argv: ["/bin/bash", "-c", script, "bash", *argv],
-                        pass_fds=high)
+                        pass_fds=high, ready=ready)
         return daemon, [listener.getsockname()[1] for listener in sockets]
 
     def test_socket_activation(self):
@@ -97,6 +97,21 @@ class Systemd(TestCase):
             self.assertEqual(daemon.grpc, [f"127.0.0.1:{ports[1]}"])
             self.assertEqual(daemon.complete("", max_tokens=1)["usage"]["completion_tokens"], 1)
             self.assertTrue(daemon.generate("", max_tokens=1))
+
+    def test_C7_activated_sockets_open_to_the_network(self):
+        daemon, ports = self.activated("http", "grpc", host="0.0.0.0", ready=False)
+        self.assertEqual(daemon.finish(), 78, daemon.err)
+        self.assertEqual([f"0.0.0.0:{ports[0]}" in line and "auth.key_file" in line
+                          for line in daemon.err], [True], daemon.err)
+
+    def test_C7_activated_sockets_may_be_open_when_asked_for(self):
+        config = self.folder / "open.json"
+        config.write_text('{"auth": {"allow_unauthenticated": true}}')
+        daemon, _ = self.activated("http", "grpc", host="0.0.0.0", args=("--config", config),
+                                   ready=False)
+        with daemon:
+            wait_until(lambda: any(line.startswith("Try: ") for line in daemon.out),
+                       "the welcome")
 
     def test_journal_priorities(self):
         with Daemon(env={"JOURNAL_STREAM": "8:1"}) as daemon:
@@ -114,6 +129,19 @@ class Systemd(TestCase):
                                 text=True, timeout=60)
         about_ours = [line for line in result.stderr.splitlines() if "hearthd" in line]
         self.assertEqual(about_ours, [], result.stderr)
+
+    def test_unit_sockets_outlive_it_and_are_its_groups(self):
+        folder = SOURCE / "deploy/systemd"
+        service = (folder / "hearthd.service").read_text().splitlines()
+        self.assertIn("RuntimeDirectoryPreserve=yes", service)
+        self.assertNotIn("DynamicUser=yes", service)  # hides a directory that is preserved
+        user = next(line.split()[1] for line in (folder / "sysusers.conf").read_text().splitlines()
+                    if line.startswith("u "))
+        self.assertIn(f"Group={user}", service)
+        for path in folder.glob("*.socket"):
+            text = path.read_text().splitlines()
+            self.assertIn(f"SocketGroup={user}", text)
+            self.assertIn("SocketMode=0660", text)
 
     def test_unit_stops_later_than_the_drain(self):
         text = (SOURCE / "deploy/systemd/hearthd.service").read_text()
