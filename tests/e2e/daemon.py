@@ -22,6 +22,7 @@ HEARTHD = os.environ["HEARTHD"]
 MODELS = pathlib.Path(os.environ["HEARTH_MODELS"])
 SOURCE = pathlib.Path(os.environ["HEARTH_SOURCE"])
 SHARED = pathlib.Path(os.environ["HEARTH_SHARED_DATA"])
+SANITIZED = bool(os.environ["HEARTH_SANITIZE"])  # slower by far, with memory of its own
 TINY = MODELS / "tiny-f32.gguf"
 SLOW = MODELS / "slow-f32.gguf"  # thousands of tokens take seconds
 

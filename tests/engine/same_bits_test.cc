@@ -191,16 +191,21 @@ TEST_P(SameBits, WithAShorterContext) {
   EXPECT_TRUE(std::equal(cut.tokens.begin(), cut.tokens.end(), whole.tokens.begin()));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Formats, SameBits,
-    testing::Values(Case{"f32", KvType::kF32, 100}, Case{"f16", KvType::kF16, 100},
-                    Case{"bf16", KvType::kInt8, 100}, Case{"q8_0", KvType::kInt8, 100},
-                    Case{"q8_0", KvType::kF16, 300}, Case{"q4_0", KvType::kInt8, 100},
-                    Case{"q4_0", KvType::kInt8, 300}),
-    [](const testing::TestParamInfo<Case>& test) {
-      return absl::StrCat(test.param.type, "_", std::string(Name(test.param.kv_type)), "_",
-                          test.param.prompt_tokens);
-    });
+std::vector<Case> Cases() {
+#ifdef __SANITIZE_THREAD__
+  return {{"q8_0", KvType::kInt8, 100}};  // the threads do the same whatever the type
+#endif
+  return {{"f32", KvType::kF32, 100},   {"f16", KvType::kF16, 100},  {"bf16", KvType::kInt8, 100},
+          {"q8_0", KvType::kInt8, 100}, {"q8_0", KvType::kF16, 300}, {"q4_0", KvType::kInt8, 100},
+          {"q4_0", KvType::kInt8, 300}};
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, SameBits, testing::ValuesIn(Cases()),
+                         [](const testing::TestParamInfo<Case>& test) {
+                           return absl::StrCat(test.param.type, "_",
+                                               std::string(Name(test.param.kv_type)), "_",
+                                               test.param.prompt_tokens);
+                         });
 
 }  // namespace
 }  // namespace hearth
