@@ -50,7 +50,7 @@ struct Sequence {
   // Logits that computing `count` more tokens is to give: the last token's when it is the newest,
   // every token's that is computed the first time where all are wanted.
   int32_t LogitRows(int32_t count) const {
-    if (request.prompt_logits) return computed + count - std::max(computed, reached);
+    if (request.prompt_logits) return std::max(0, computed + count - std::max(computed, reached));
     return count == pending() ? 1 : 0;
   }
 };

@@ -349,6 +349,27 @@ TEST(Preemption, NoneIsAdmittedInAStepThatPreempted) {
   EXPECT_EQ(driver.finish.size(), 3u);
 }
 
+TEST(Preemption, PromptLogitsAreNotComputedAgain) {
+  Driver driver(Options(6));
+  driver.Add(Ask(Tokens(31, 0), 80));
+  Request request = Ask(Tokens(95, 100), 80);
+  request.prompt_logits = true;
+  const RequestId all = driver.Add(request);
+  int32_t rows = 0;
+  for (int i = 0; i < 1000 && !driver.scheduler.idle(); ++i) {
+    const Batch batch = driver.Schedule({33, 32});  // it resumes in several steps
+    for (const BatchEntry& entry : batch.entries) {
+      EXPECT_GE(entry.logit_rows, entry.draws ? 1 : 0);
+      EXPECT_LE(entry.logit_rows, static_cast<int32_t>(entry.tokens.size()));
+      if (entry.request == all) rows += entry.logit_rows;
+    }
+    EXPECT_LE(batch.num_logit_rows, 16);
+    driver.Apply(batch);
+  }
+  EXPECT_GT(driver.scheduler.stats().preemptions, 0u);
+  EXPECT_EQ(rows, 95 + 79);
+}
+
 // Each fits alone and both together do not: the younger must not take from the older, nor both
 // spend their time computing again what the other made them lose.
 TEST(Preemption, TwoThatDoNotFitTogetherDoNotThrash) {

@@ -1,6 +1,7 @@
 // Writes a model file's tensors in another element type; see requantize.h.
 #include <CLI/CLI.hpp>
 #include <iostream>
+#include <map>
 #include <string>
 
 #include "tests/tools/quantize.h"
