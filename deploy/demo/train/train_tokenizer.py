@@ -10,6 +10,7 @@ import argparse
 import collections
 import itertools
 import json
+import os
 import re
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -140,6 +141,7 @@ def main():
     vocab, merges = trained(ordinary - args.spaced, args.samples, args.seed)
     add_spaced_words(vocab, merges, ordinary, args.samples, args.seed)
     tokenizer = assembled(vocab, merges)
+    os.makedirs(os.path.dirname(args.out) or ".", exist_ok=True)
     tokenizer.save(args.out)
     print(f"{tokenizer.get_vocab_size()} tokens, {len(merges)} merges")
 
