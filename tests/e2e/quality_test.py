@@ -4,7 +4,7 @@ import json
 import unittest
 
 import demo_model
-from daemon import MODELS, TestCase, run
+from daemon import MODELS, SANITIZED, TestCase, run
 
 # Nats of mean KL divergence of the next token from F32 weights with F32 keys and values, at most:
 # some three times what deploy/demo/MODEL_CARD.md reports.
@@ -20,6 +20,8 @@ BOUNDS = {
     ("q4_0", "f16"): 1e-3,
     ("q4_0", "int8"): 1e-3,
 }
+if SANITIZED:  # slower by far, and a figure is a figure
+    BOUNDS = {key: bound for key, bound in BOUNDS.items() if key[1] == "int8" and "q" in key[0]}
 PASSAGES = 40
 
 
