@@ -38,11 +38,9 @@ KvType AsExactAs(DType weights) {
     case DType::kF16:
     case DType::kBF16:
       return KvType::kF16;
-    case DType::kQ8_0:
-    case DType::kQ4_0:
+    default:
       return KvType::kInt8;
   }
-  return KvType::kInt8;
 }
 
 // Within its sliding window a model attends to everything, which is what the decoder computes.

@@ -29,7 +29,9 @@ constexpr size_t ElementBytes(KvType type) {
 
 // Layout of one KvBlock: keys, values, then (kInt8) key scales and value scales.
 size_t PlaneBytes(const KvLayerShape& shape, KvType type) {
-  return RoundUp(kBlockTokens * static_cast<size_t>(shape.head_dim) * ElementBytes(type));
+  // An int8 key takes whole groups of four elements.
+  const size_t elements = type == KvType::kInt8 ? (shape.head_dim + 3) / 4 * 4 : shape.head_dim;
+  return RoundUp(kBlockTokens * elements * ElementBytes(type));
 }
 
 size_t ScaleBytes(KvType type) {

@@ -18,10 +18,10 @@ struct KvLayerShape {
   int32_t head_dim;
 };
 
-// One block of one kv head of one layer, token-major.
+// One block of one kv head of one layer.
 struct KvBlock {
-  std::byte* keys;         // [kBlockTokens][head_dim] of int8, f16 or f32
-  std::byte* values;       // likewise
+  std::byte* keys;         // [kBlockTokens][head_dim] of f16 or f32; int8 as the kernels have it
+  std::byte* values;       // (engine/kernels/layout.h)
   uint16_t* key_scales;    // [kBlockTokens] f16; null but for kInt8
   uint16_t* value_scales;  // likewise
 };

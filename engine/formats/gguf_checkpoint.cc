@@ -33,8 +33,6 @@ constexpr absl::string_view kTokens = "tokenizer.ggml.tokens";
 constexpr absl::string_view kModel = "tokenizer.ggml.model";
 constexpr absl::string_view kLongFactors = "rope_factors_long.weight";
 
-constexpr DType kDTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
-
 absl::string_view NameOf(DType type) {
   return absl::string_view(Traits(type).name.data(), Traits(type).name.size());
 }

@@ -137,13 +137,6 @@ struct BF16 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
   }
 };
-struct Int8 {
-  static constexpr int kBytes = 1;
-  static __m512 LoadFirst(__mmask16 mask, const void* p) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(mask, p)));
-  }
-};
-
 // The results of R rows and T tiles from t0 on, of a matrix with n outputs.
 template <int R, int T>
 inline void Store(const __m512 acc[R][T], int64_t n, int64_t t0, float* out, int64_t out_stride) {
@@ -199,35 +192,8 @@ struct PlainProduct {
   }
 };
 
-// Half of a block of 32 as unsigned bytes, w[j] being k = 16 half + 4j .. 4j + 3 of 16 outputs,
-// and what a dot of them starts from so that it ends as the dot of the signed ones.
-struct Q4_0 {
-  static constexpr int kQuantBytes = 16;
-  static void Load(const std::byte* block, int half, __m512i w[4]) {
-    for (int j = 0; j < 4; ++j) {
-      const __m512i bytes = _mm512_loadu_si512(block + j * 64);
-      w[j] =
-          _mm512_and_si512(half == 0 ? bytes : _mm512_srli_epi16(bytes, 4), _mm512_set1_epi8(15));
-    }
-  }
-  static __m512i Start(const int32_t* offset) { return _mm512_set1_epi32(*offset); }
-};
-struct Q8_0 {
-  static constexpr int kQuantBytes = 32;
-  static void Load(const std::byte* block, int half, __m512i w[4]) {
-    for (int j = 0; j < 4; ++j) {
-      const __m512i bytes = _mm512_loadu_si512(block + half * 256 + j * 64);
-      w[j] = _mm512_xor_si512(bytes, _mm512_set1_epi8(-128));
-    }
-  }
-  static __m512i Start(const int32_t* offset) {
-    return _mm512_slli_epi32(_mm512_set1_epi32(*offset), 4);
-  }
-};
-
-// Likewise for quantised weights.
-template <typename Format>
-struct BlockProduct {
+// Likewise for Q8_0. Its codes become unsigned, and dots start from what that adds.
+struct Q8_0Product {
   PackedRows w;
   QuantizedRows x;
   float* out;
@@ -235,9 +201,9 @@ struct BlockProduct {
 
   template <int R, int T>
   void Multiply(int64_t t0, int64_t m) const {
-    constexpr int kBlockBytes = Format::kQuantBytes * kTileRows;
+    constexpr int64_t kBlockBytes = kQuantBlock * kTileRows;
     const int64_t blocks = w.cols / kQuantBlock;
-    const size_t tile_bytes = (blocks * (kBlockBytes + 2 * kTileRows) + 63) / 64 * 64;
+    const size_t tile_bytes = TileBytes(Packing::kQ8_0, w.cols);
     const std::byte* tile = w.tiles + t0 * tile_bytes;
     const int8_t* values = x.values + m * w.cols;
     const float* scales = x.scales + m * blocks;
@@ -251,13 +217,18 @@ struct BlockProduct {
       for (int t = 0; t < T; ++t) {
         PrefetchNext(tile + (T + t) * tile_bytes + b * kBlockBytes, kBlockBytes);
 #pragma GCC unroll 8
-        for (int r = 0; r < R; ++r) dot[r][t] = Format::Start(offset + r * blocks + b);
+        for (int r = 0; r < R; ++r) {
+          dot[r][t] = _mm512_slli_epi32(_mm512_set1_epi32(offset[r * blocks + b]), 4);
+        }
       }
 #pragma GCC unroll 2
       for (int half = 0; half < 2; ++half) {
         __m512i v[T][4];
         for (int t = 0; t < T; ++t) {
-          Format::Load(tile + t * tile_bytes + b * kBlockBytes, half, v[t]);
+          for (int j = 0; j < 4; ++j) {
+            const std::byte* at = tile + t * tile_bytes + b * kBlockBytes + half * 256 + j * 64;
+            v[t][j] = _mm512_xor_si512(_mm512_loadu_si512(at), _mm512_set1_epi8(-128));
+          }
         }
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
@@ -276,6 +247,169 @@ struct BlockProduct {
           const __m512 scale = _mm512_mul_ps(tile_scales, Broadcast(scales + r * blocks + b));
           const __m512 term = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[r][t]), scale);
           acc[r][t] = _mm512_add_ps(acc[r][t], term);
+        }
+      }
+    }
+    Store<R, T>(acc, w.rows, t0, out + m * out_stride, out_stride);
+  }
+};
+
+// The codes of one half of sub-block b, bytes of v[j] being k = 16 half + 4j .. 4j + 3 of 16
+// outputs.
+template <Packing kPacking>
+inline void LoadCodes(const std::byte* superblock, int b, int half, __m512i v[4]) {
+  constexpr SuperLayout kLayout = LayoutOf(kPacking);
+  __m512i high = _mm512_setzero_si512();
+  if constexpr (kLayout.high_bits > 0) {
+    const int word = kLayout.high_bits == 1 ? b : 2 * b + half;
+    high = _mm512_loadu_si512(superblock + kLayout.kNibbleBytes + word * 64);
+    if (kLayout.high_bits == 1 && half == 1) high = _mm512_srli_epi32(high, 4);
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; ++j) {
+    const __m512i bytes = _mm512_loadu_si512(superblock + (b * 4 + j) * 64);
+    const __m512i low = half == 0 ? bytes : _mm512_srli_epi16(bytes, 4);
+    v[j] = _mm512_and_si512(low, _mm512_set1_epi8(15));
+    if constexpr (kLayout.high_bits > 0) {
+      constexpr int kMask = kLayout.high_bits == 1 ? 0x10 : 0x30;
+      const int left = 4 - j * kLayout.high_bits;  // from bit j * high_bits to bit 4
+      const __m512i moved =
+          left >= 0 ? _mm512_slli_epi32(high, left) : _mm512_srli_epi32(high, -left);
+      v[j] = _mm512_or_si512(v[j], _mm512_and_si512(moved, _mm512_set1_epi8(kMask)));
+    }
+  }
+}
+
+// Likewise for the Int formats.
+template <Packing kPacking>
+struct SuperProduct {
+  static constexpr SuperLayout kLayout = LayoutOf(kPacking);
+  static constexpr bool kHalves = kLayout.multiplier_elements == 16;
+  PackedRows w;
+  SuperRows x;
+  float* out;
+  int64_t out_stride;
+
+  // What the dots of sub-block b, or of a half of it, start from: its codes' offset times the
+  // activations.
+  static __m512i Start(const int32_t* offset, const int32_t* half_offset, int64_t b, int half) {
+    if (kPacking == Packing::kInt4) return _mm512_set1_epi32(offset[b]);
+    if (kPacking == Packing::kInt5) return _mm512_slli_epi32(_mm512_set1_epi32(offset[b]), 1);
+    if (kPacking == Packing::kInt6) return _mm512_set1_epi32(half_offset[2 * b + half]);
+    return _mm512_setzero_si512();
+  }
+
+  // total + n * dot. A dot of Int4 fits 16 bits, and the upper halves of n are zero.
+  static __m512i AddMultiple(__m512i total, __m512i dot, __m512i n) {
+    if (kPacking == Packing::kInt4) return _mm512_dpwssd_epi32(total, dot, n);
+    return _mm512_add_epi32(total, _mm512_mullo_epi32(dot, n));
+  }
+
+  static __m512i LoadMultipliers(const std::byte* superblock, int64_t index) {
+    const std::byte* at = superblock + kLayout.multipliers_at() + index * kTileRows;
+    const __m512i n = _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+    if (kPacking == Packing::kInt4) return _mm512_and_si512(n, _mm512_set1_epi32(0xffff));
+    return n;
+  }
+
+  // The sums over activation block c of a superblock, the minima's too.
+  template <int R, int T>
+  void AddBlock(const std::byte* const block[T], int64_t s, int c, int64_t m, __m512i total[R][T],
+                __m512i minima[R][T]) const {
+    const int64_t padded = x.padded();
+    const int32_t* offset = x.offset + (m * padded + s * kSuperblock) / kQuantBlock;
+    const int32_t* half_offset = x.half_offset + (m * padded + s * kSuperblock) / 16;
+    const int8_t* values = x.values + m * x.stride() + s * kSuperblock;
+    for (int r = 0; r < R; ++r) {
+      for (int t = 0; t < T; ++t) {
+        total[r][t] = _mm512_setzero_si512();
+        minima[r][t] = _mm512_setzero_si512();
+      }
+    }
+    constexpr int kSubBlocks = kActivationBlock / kQuantBlock;
+    for (int b = kSubBlocks * c; b < kSubBlocks * (c + 1); ++b) {
+      __m512i dot[R][T];
+#pragma GCC unroll 2
+      for (int half = 0; half < 2; ++half) {
+        __m512i v[T][4];
+        for (int t = 0; t < T; ++t) LoadCodes<kPacking>(block[t], b, half, v[t]);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+          if (half == 0 || kHalves) {
+            const __m512i start = Start(offset + r * (padded / kQuantBlock),
+                                        half_offset + r * (padded / 16), b, half);
+            for (int t = 0; t < T; ++t) dot[r][t] = start;
+          }
+          const int8_t* q = values + r * x.stride() + b * kQuantBlock + half * 16;
+#pragma GCC unroll 4
+          for (int j = 0; j < 4; ++j) {
+            const __m512i four = BroadcastFour(q + j * 4);
+            for (int t = 0; t < T; ++t) dot[r][t] = _mm512_dpbusd_epi32(dot[r][t], v[t][j], four);
+          }
+        }
+        if (half == 0 && !kHalves) continue;
+        for (int t = 0; t < T; ++t) {
+          const __m512i n = LoadMultipliers(block[t], kHalves ? 2 * b + half : b);
+#pragma GCC unroll 16
+          for (int r = 0; r < R; ++r) total[r][t] = AddMultiple(total[r][t], dot[r][t], n);
+        }
+      }
+    }
+    if constexpr (!kLayout.minima) return;
+    const int16_t* sums = x.sums + (m * padded + s * kSuperblock) / kQuantBlock;
+    for (int pair = kSubBlocks / 2 * c; pair < kSubBlocks / 2 * (c + 1); ++pair) {
+      for (int t = 0; t < T; ++t) {
+        const std::byte* at = block[t] + kLayout.minima_at() + pair * 2 * kTileRows;
+        const __m512i two =
+            _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
+        for (int r = 0; r < R; ++r) {
+          int32_t both;
+          __builtin_memcpy(&both, sums + r * (padded / kQuantBlock) + 2 * pair, sizeof(both));
+          minima[r][t] = _mm512_dpwssd_epi32(minima[r][t], two, _mm512_set1_epi32(both));
+        }
+      }
+    }
+  }
+
+  template <int R, int T>
+  void Multiply(int64_t t0, int64_t m) const {
+    const int64_t superblocks = Superblocks(w.cols);
+    const int64_t blocks = x.padded() / kActivationBlock;
+    const size_t tile_bytes = TileBytes(kPacking, w.cols);
+    const std::byte* tile = w.tiles + t0 * tile_bytes;
+    __m512 acc[R][T];
+    for (int r = 0; r < R; ++r) {
+      for (int t = 0; t < T; ++t) acc[r][t] = _mm512_setzero_ps();
+    }
+    for (int64_t s = 0; s < superblocks; ++s) {
+      const std::byte* block[T];
+      __m512 scale[T];
+      __m512 minimum_scale[T];
+      for (int t = 0; t < T; ++t) {
+        block[t] = tile + t * tile_bytes + s * kLayout.bytes();
+        if (R < 12) PrefetchNext(block[t] + T * tile_bytes, kLayout.bytes());
+        const std::byte* scales = tile + t * tile_bytes + superblocks * kLayout.bytes();
+        scale[t] = F16::Load(scales + s * 2 * kTileRows);
+        if constexpr (kLayout.minima) {
+          minimum_scale[t] = F16::Load(scales + (superblocks + s) * 2 * kTileRows);
+        }
+      }
+#pragma GCC unroll 2
+      for (int c = 0; c < kSuperblock / kActivationBlock; ++c) {
+        __m512i total[R][T];
+        __m512i minima[R][T];
+        AddBlock<R, T>(block, s, c, m, total, minima);
+        const float* d = x.scales + m * blocks + s * (kSuperblock / kActivationBlock) + c;
+        for (int t = 0; t < T; ++t) {
+#pragma GCC unroll 16
+          for (int r = 0; r < R; ++r) {
+            __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(total[r][t]), scale[t]);
+            if constexpr (kLayout.minima) {
+              const __m512 u = _mm512_cvtepi32_ps(minima[r][t]);
+              sum = _mm512_add_ps(sum, _mm512_mul_ps(u, minimum_scale[t]));
+            }
+            acc[r][t] = _mm512_add_ps(acc[r][t], _mm512_mul_ps(sum, Broadcast(d + r * blocks)));
+          }
         }
       }
     }
@@ -306,10 +440,41 @@ void MultiplyAll(const Product& product, int64_t rows) {
   }
 }
 
+// The same for Int formats. Many rows take one tile at a time: what unpacking costs is shared by
+// them, and their activations come straight from memory.
+template <Packing kPacking>
+void MultiplySuper(const SuperProduct<kPacking>& product) {
+  constexpr int64_t kPassRows = 60;
+  const int64_t rows = product.x.rows;
+  const int64_t tiles = (product.w.rows + kTileRows - 1) / kTileRows;
+  for (int64_t pass = 0; pass < rows; pass += kPassRows) {
+    const int64_t end = pass + kPassRows < rows ? pass + kPassRows : rows;
+    for (int64_t t = 0; t < tiles; t += 2) {
+      const int64_t count = tiles - t < 2 ? 1 : 2;
+      int64_t m = pass;
+      for (; m + 12 <= end; m += 12) {
+        for (int64_t i = t; i < t + count; ++i) product.template Multiply<12, 1>(i, m);
+      }
+      if (m + 8 <= end) {
+        for (int64_t i = t; i < t + count; ++i) product.template Multiply<8, 1>(i, m);
+        m += 8;
+      }
+      if (count == 2) {
+        for (; m + 4 <= end; m += 4) product.template Multiply<4, 2>(t, m);
+        for (; m + 2 <= end; m += 2) product.template Multiply<2, 2>(t, m);
+        for (; m < end; ++m) product.template Multiply<1, 2>(t, m);
+      } else {
+        for (; m + 4 <= end; m += 4) product.template Multiply<4, 1>(t, m);
+        for (; m < end; ++m) product.template Multiply<1, 1>(t, m);
+      }
+    }
+  }
+}
+
 // R <= 4 rows of q against all tokens.
 template <typename Element, int R>
-void ScoreRows(const float* q, const std::byte* keys, const uint16_t* scales, int64_t tokens,
-               int64_t head_dim, float* scores, int64_t score_stride) {
+void ScoreRows(const float* q, const std::byte* keys, int64_t tokens, int64_t head_dim,
+               float* scores, int64_t score_stride) {
   for (int64_t t = 0; t < tokens; t += 4) {
     const int64_t count = tokens - t < 4 ? tokens - t : 4;
     __m512 lane[R][4];
@@ -337,11 +502,6 @@ void ScoreRows(const float* q, const std::byte* keys, const uint16_t* scales, in
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r) {
       __m128 dot = FoldSum4(lane[r]);
-      if (scales != nullptr) {
-        uint64_t four = 0;
-        __builtin_memcpy(&four, scales + t, count * 2);
-        dot = _mm_mul_ps(dot, _mm_cvtph_ps(_mm_cvtsi64_si128(four)));
-      }
       const __m128 nan = _mm_set1_ps(kNaN);
       dot = _mm_mask_mov_ps(dot, _mm_cmp_ps_mask(dot, dot, _CMP_UNORD_Q), nan);
       _mm_mask_storeu_ps(scores + r * score_stride + t, stored, dot);
@@ -350,29 +510,118 @@ void ScoreRows(const float* q, const std::byte* keys, const uint16_t* scales, in
 }
 
 template <typename Element>
-void Score(const float* q, int64_t rows, const void* keys, const uint16_t* scales, int64_t tokens,
-           int64_t head_dim, float* scores, int64_t stride) {
+void Score(const float* q, int64_t rows, const void* keys, int64_t tokens, int64_t head_dim,
+           float* scores, int64_t stride) {
   const auto* bytes = static_cast<const std::byte*>(keys);
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) {
-    ScoreRows<Element, 4>(q + r * head_dim, bytes, scales, tokens, head_dim, scores + r * stride,
-                          stride);
+    ScoreRows<Element, 4>(q + r * head_dim, bytes, tokens, head_dim, scores + r * stride, stride);
   }
   for (; r + 3 <= rows; r += 3) {
-    ScoreRows<Element, 3>(q + r * head_dim, bytes, scales, tokens, head_dim, scores + r * stride,
-                          stride);
+    ScoreRows<Element, 3>(q + r * head_dim, bytes, tokens, head_dim, scores + r * stride, stride);
   }
   for (; r < rows; ++r) {
-    ScoreRows<Element, 1>(q + r * head_dim, bytes, scales, tokens, head_dim, scores + r * stride,
-                          stride);
+    ScoreRows<Element, 1>(q + r * head_dim, bytes, tokens, head_dim, scores + r * stride, stride);
   }
 }
 
-// R rows of p (32 apart, already times the values' scales) and elements [d, d + 16 V) of the head,
+// R rows of q from r0 on against a block of an int8 cache: lanes are positions.
+template <int R>
+void ScoreInt8(const QuantizedHeads& q, int64_t r0, const int8_t* keys, const uint16_t* scales,
+               int64_t tokens, float* scores, int64_t stride) {
+  const int64_t padded = PaddedHead(q.head_dim);
+  const int8_t* query = q.values + r0 * padded;
+  __m512i dot[R][2];
+  for (int r = 0; r < R; ++r) {
+    dot[r][0] = dot[r][1] = _mm512_set1_epi32(q.offset[r0 + r]);
+  }
+  for (int64_t g = 0; g < padded / 4; ++g) {
+    __m512i key[2];
+    for (int i = 0; i < 2; ++i) {
+      key[i] =
+          _mm512_xor_si512(_mm512_loadu_si512(keys + (g * 2 + i) * 64), _mm512_set1_epi8(-128));
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const __m512i four = BroadcastFour(query + r * padded + g * 4);
+      for (int i = 0; i < 2; ++i) dot[r][i] = _mm512_dpbusd_epi32(dot[r][i], key[i], four);
+    }
+  }
+  for (int i = 0; i < 2 && i * 16 < tokens; ++i) {
+    const __mmask16 mask = First(tokens - i * 16);
+    const __m512 key_scales = F16::LoadFirst(mask, scales + i * 16);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const __m512 scale = _mm512_mul_ps(_mm512_set1_ps(q.scales[r0 + r]), key_scales);
+      const __m512 score = _mm512_mul_ps(_mm512_cvtepi32_ps(dot[r][i]), scale);
+      _mm512_mask_storeu_ps(scores + (r0 + r) * stride + i * 16, mask, Canonical(score));
+    }
+  }
+}
+
+// Byte `Byte` of 32 non-negative 16-bit weights.
+template <int Byte>
+inline __m256i WeightBytes(__m512i w) {
+  return _mm512_cvtepi16_epi8(Byte == 0 ? w : _mm512_srli_epi16(w, 8));
+}
+
+// R rows of weights times elements [d, d + 16 V) of the values of a block, of which the last 16 lie
+// under `mask`. The weights' two bytes are multiplied apart.
+template <int R, int V>
+void AccumulateInt8(const uint8_t w[][2][32], const int8_t* values, int64_t head_dim, int64_t d,
+                    __mmask16 mask, int32_t* sums) {
+  __m512i acc[R][V][2];
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) acc[r][v][0] = acc[r][v][1] = _mm512_setzero_si512();
+  }
+  for (int64_t g = 0; g < kCacheBlock / 4; ++g) {
+    __m512i value[V];
+    for (int v = 0; v < V; ++v) {
+      const __mmask16 lanes = v == V - 1 ? mask : __mmask16{0xffff};
+      value[v] = _mm512_maskz_loadu_epi32(lanes, values + (g * head_dim + d + v * 16) * 4);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 2
+      for (int byte = 0; byte < 2; ++byte) {
+        int32_t four;
+        __builtin_memcpy(&four, w[r][byte] + g * 4, sizeof(four));
+        const __m512i weights = _mm512_set1_epi32(four);
+        for (int v = 0; v < V; ++v) {
+          acc[r][v][byte] = _mm512_dpbusd_epi32(acc[r][v][byte], weights, value[v]);
+        }
+      }
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    for (int v = 0; v < V; ++v) {
+      const __mmask16 lanes = v == V - 1 ? mask : __mmask16{0xffff};
+      int32_t* at = sums + r * head_dim + d + v * 16;
+      const __m512i sum = _mm512_add_epi32(acc[r][v][0], _mm512_slli_epi32(acc[r][v][1], 8));
+      _mm512_mask_storeu_epi32(at, lanes,
+                               _mm512_add_epi32(_mm512_maskz_loadu_epi32(lanes, at), sum));
+    }
+  }
+}
+
+template <int R>
+void AccumulateHeadInt8(const uint8_t w[][2][32], const int8_t* values, int64_t head_dim,
+                        int32_t* sums) {
+  constexpr int V = R <= 3 ? 4 : 2;
+  int64_t d = 0;
+  for (; d + 16 * V <= head_dim; d += 16 * V) {
+    AccumulateInt8<R, V>(w, values, head_dim, d, 0xffff, sums);
+  }
+  for (; d < head_dim; d += 16) {
+    AccumulateInt8<R, 1>(w, values, head_dim, d, First(head_dim - d), sums);
+  }
+}
+
+// R rows of p and elements [d, d + 16 V) of the head,
 // of which the last 16 lie under `mask`.
 template <typename Element, int R, int V>
-void AccumulateRows(const float* p, const std::byte* values, int64_t tokens, int64_t head_dim,
-                    int64_t d, __mmask16 mask, float* out) {
+void AccumulateRows(const float* p, int64_t p_stride, const std::byte* values, int64_t tokens,
+                    int64_t head_dim, int64_t d, __mmask16 mask, float* out) {
   __m512 acc[R][V];
   for (int r = 0; r < R; ++r) {
     for (int v = 0; v < V; ++v) {
@@ -386,7 +635,7 @@ void AccumulateRows(const float* p, const std::byte* values, int64_t tokens, int
       const __m512 value =
           Element::LoadFirst(lanes, values + (t * head_dim + d + v * 16) * Element::kBytes);
       for (int r = 0; r < R; ++r) {
-        acc[r][v] = _mm512_add_ps(acc[r][v], _mm512_mul_ps(Broadcast(p + r * 32 + t), value));
+        acc[r][v] = _mm512_add_ps(acc[r][v], _mm512_mul_ps(Broadcast(p + r * p_stride + t), value));
       }
     }
   }
@@ -399,48 +648,34 @@ void AccumulateRows(const float* p, const std::byte* values, int64_t tokens, int
 }
 
 template <typename Element, int R>
-void AccumulateHead(const float* p, const std::byte* values, int64_t tokens, int64_t head_dim,
-                    float* out) {
+void AccumulateHead(const float* p, int64_t p_stride, const std::byte* values, int64_t tokens,
+                    int64_t head_dim, float* out) {
   int64_t d = 0;
   for (; d + 64 <= head_dim; d += 64) {
-    AccumulateRows<Element, R, 4>(p, values, tokens, head_dim, d, 0xffff, out);
+    AccumulateRows<Element, R, 4>(p, p_stride, values, tokens, head_dim, d, 0xffff, out);
   }
   for (; d < head_dim; d += 16) {
-    AccumulateRows<Element, R, 1>(p, values, tokens, head_dim, d, First(head_dim - d), out);
+    AccumulateRows<Element, R, 1>(p, p_stride, values, tokens, head_dim, d, First(head_dim - d),
+                                  out);
   }
 }
 
-// p times the scales of the values for up to four rows at a time, then the sums.
 template <typename Element>
-void Accumulate(const float* p, int64_t p_stride, int64_t rows, const void* values,
-                const uint16_t* scales, int64_t tokens, int64_t head_dim, float* out) {
+void Accumulate(const float* p, int64_t p_stride, int64_t rows, const void* values, int64_t tokens,
+                int64_t head_dim, float* out) {
   const auto* bytes = static_cast<const std::byte*>(values);
-  for (int64_t r = 0; r < rows; r += 4) {
-    const int64_t count = rows - r < 4 ? rows - r : 4;
-    alignas(64) float scaled[4 * 32];
-    for (int64_t i = 0; i < count; ++i) {
-      for (int64_t t = 0; t < tokens; t += 16) {
-        const __mmask16 mask = First(tokens - t);
-        __m512 v = _mm512_maskz_loadu_ps(mask, p + (r + i) * p_stride + t);
-        if (scales != nullptr) v = _mm512_mul_ps(v, F16::LoadFirst(mask, scales + t));
-        _mm512_store_ps(scaled + i * 32 + t, v);
-      }
-    }
-    float* row = out + r * head_dim;
-    switch (count) {
-      case 4:
-        AccumulateHead<Element, 4>(scaled, bytes, tokens, head_dim, row);
-        break;
-      case 3:
-        AccumulateHead<Element, 3>(scaled, bytes, tokens, head_dim, row);
-        break;
-      case 2:
-        AccumulateHead<Element, 2>(scaled, bytes, tokens, head_dim, row);
-        break;
-      default:
-        AccumulateHead<Element, 1>(scaled, bytes, tokens, head_dim, row);
-        break;
-    }
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    AccumulateHead<Element, 4>(p + r * p_stride, p_stride, bytes, tokens, head_dim,
+                               out + r * head_dim);
+  }
+  for (; r + 3 <= rows; r += 3) {
+    AccumulateHead<Element, 3>(p + r * p_stride, p_stride, bytes, tokens, head_dim,
+                               out + r * head_dim);
+  }
+  for (; r < rows; ++r) {
+    AccumulateHead<Element, 1>(p + r * p_stride, p_stride, bytes, tokens, head_dim,
+                               out + r * head_dim);
   }
 }
 
@@ -467,6 +702,40 @@ void QuantizeRows(const float* x, const QuantizedRows& out) {
   }
 }
 
+void QuantizeSuperRows(const float* x, const SuperRows& out) {
+  const int64_t padded = out.padded();
+  for (int64_t m = 0; m < out.rows; ++m) {
+    int8_t* values = out.values + m * out.stride();
+    for (int64_t k = 0; k < padded; k += kActivationBlock) {
+      constexpr int kVectors = kActivationBlock / 16;
+      __m512 v[kVectors];
+      __m512i max = _mm512_setzero_si512();
+      for (int i = 0; i < kVectors; ++i) {
+        const int64_t left = out.cols - k - 16 * i;
+        v[i] = left > 0 ? _mm512_loadu_ps(x + m * out.cols + k + 16 * i) : _mm512_setzero_ps();
+        max = _mm512_max_epu32(max, Magnitude(v[i]));
+      }
+      const uint32_t amax = _mm512_reduce_max_epu32(max);
+      const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 127.0f;
+      out.scales[(m * padded + k) / kActivationBlock] = d;
+      int32_t sums[kVectors];
+      for (int i = 0; i < kVectors; ++i) {
+        __m512i q = _mm512_setzero_si512();
+        if (d > 0.0f) q = QuantizeElements(v[i], _mm512_set1_ps(d));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(values + k + 16 * i), _mm512_cvtepi32_epi8(q));
+        sums[i] = _mm512_reduce_add_epi32(q);
+        out.half_offset[(m * padded + k) / 16 + i] = -32 * sums[i];
+      }
+      for (int i = 0; i < kVectors / 2; ++i) {
+        const int32_t sum = sums[2 * i] + sums[2 * i + 1];
+        out.offset[(m * padded + k) / kQuantBlock + i] = -8 * sum;
+        out.sums[(m * padded + k) / kQuantBlock + i] = static_cast<int16_t>(sum);
+      }
+    }
+    _mm512_storeu_si512(values + padded, _mm512_setzero_si512());
+  }
+}
+
 void MatMulF32(const PackedRows& w, const float* x, int64_t rows, float* out, int64_t out_stride) {
   MultiplyAll(PlainProduct<F32>{w, x, out, out_stride}, rows);
 }
@@ -480,11 +749,27 @@ void MatMulBF16(const PackedRows& w, const float* x, int64_t rows, float* out, i
 }
 
 void MatMulQ8_0(const PackedRows& w, const QuantizedRows& x, float* out, int64_t out_stride) {
-  MultiplyAll(BlockProduct<Q8_0>{w, x, out, out_stride}, x.rows);
+  MultiplyAll(Q8_0Product{w, x, out, out_stride}, x.rows);
 }
 
-void MatMulQ4_0(const PackedRows& w, const QuantizedRows& x, float* out, int64_t out_stride) {
-  MultiplyAll(BlockProduct<Q4_0>{w, x, out, out_stride}, x.rows);
+void MatMulInt4(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride) {
+  MultiplySuper(SuperProduct<Packing::kInt4>{w, x, out, out_stride});
+}
+
+void MatMulInt4Min(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride) {
+  MultiplySuper(SuperProduct<Packing::kInt4Min>{w, x, out, out_stride});
+}
+
+void MatMulInt5(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride) {
+  MultiplySuper(SuperProduct<Packing::kInt5>{w, x, out, out_stride});
+}
+
+void MatMulInt5Min(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride) {
+  MultiplySuper(SuperProduct<Packing::kInt5Min>{w, x, out, out_stride});
+}
+
+void MatMulInt6(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride) {
+  MultiplySuper(SuperProduct<Packing::kInt6>{w, x, out, out_stride});
 }
 
 void RmsNorm(const float* x, int64_t cols, const float* weight, float epsilon, float* out) {
@@ -582,14 +867,45 @@ void NarrowKv(const float* x, int64_t head_dim, uint16_t* values) {
   }
 }
 
-void QkInt8(const float* q, int64_t rows, const int8_t* keys, const uint16_t* scales,
-            int64_t tokens, int64_t head_dim, float* scores, int64_t score_stride) {
-  Score<Int8>(q, rows, keys, scales, tokens, head_dim, scores, score_stride);
+void QuantizeHeads(const float* x, const QuantizedHeads& out) {
+  const int64_t padded = PaddedHead(out.head_dim);
+  for (int64_t r = 0; r < out.rows; ++r) {
+    const float* row = x + r * out.head_dim;
+    __m512i max = _mm512_setzero_si512();
+    for (int64_t i = 0; i < out.head_dim; i += 16) {
+      const __m512 v = _mm512_maskz_loadu_ps(First(out.head_dim - i), row + i);
+      max = _mm512_max_epu32(max, Magnitude(v));
+    }
+    const uint32_t amax = _mm512_reduce_max_epu32(max);
+    const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 127.0f;
+    __m512i sum = _mm512_setzero_si512();
+    for (int64_t i = 0; i < padded; i += 16) {
+      const __m512 v = _mm512_maskz_loadu_ps(First(out.head_dim - i), row + i);
+      __m512i q = _mm512_setzero_si512();
+      if (d > 0.0f) q = QuantizeElements(v, _mm512_set1_ps(d));
+      sum = _mm512_add_epi32(sum, q);
+      _mm_mask_storeu_epi8(out.values + r * padded + i, First(padded - i), _mm512_cvtepi32_epi8(q));
+    }
+    out.scales[r] = d;
+    out.offset[r] = -128 * _mm512_reduce_add_epi32(sum);
+  }
+}
+
+void QkInt8(const QuantizedHeads& q, const int8_t* keys, const uint16_t* scales, int64_t tokens,
+            float* scores, int64_t score_stride) {
+  int64_t r = 0;
+  for (; r + 6 <= q.rows; r += 6) {
+    ScoreInt8<6>(q, r, keys, scales, tokens, scores, score_stride);
+  }
+  for (; r + 3 <= q.rows; r += 3) {
+    ScoreInt8<3>(q, r, keys, scales, tokens, scores, score_stride);
+  }
+  for (; r < q.rows; ++r) ScoreInt8<1>(q, r, keys, scales, tokens, scores, score_stride);
 }
 
 void QkF16(const float* q, int64_t rows, const uint16_t* keys, int64_t tokens, int64_t head_dim,
            float* scores, int64_t score_stride) {
-  Score<F16>(q, rows, keys, nullptr, tokens, head_dim, scores, score_stride);
+  Score<F16>(q, rows, keys, tokens, head_dim, scores, score_stride);
 }
 
 void Softmax(float* scores, int64_t n, float* max, float* sum) {
@@ -611,14 +927,54 @@ void Softmax(float* scores, int64_t n, float* max, float* sum) {
   *sum = Canonical(FoldSum(lane));
 }
 
-void PvInt8(const float* p, int64_t p_stride, int64_t rows, const int8_t* values,
-            const uint16_t* scales, int64_t tokens, int64_t head_dim, float* out) {
-  Accumulate<Int8>(p, p_stride, rows, values, scales, tokens, head_dim, out);
+float QuantizeWeights(float* p, const uint16_t* const* scales, int64_t tokens, int16_t* w) {
+  __m512i max = _mm512_setzero_si512();
+  for (int64_t t = 0; t < tokens; t += 16) {
+    const __mmask16 mask = First(tokens - t);
+    const __m512 scale = F16::LoadFirst(mask, scales[t / kCacheBlock] + t % kCacheBlock);
+    const __m512 v = Canonical(_mm512_mul_ps(_mm512_maskz_loadu_ps(mask, p + t), scale));
+    max = _mm512_max_epu32(max, _mm512_castps_si512(v));
+    _mm512_mask_storeu_ps(p + t, mask, v);
+  }
+  const uint32_t amax = _mm512_reduce_max_epu32(max);
+  const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 32767.0f;
+  for (int64_t t = 0; t < kChunkTokens; t += 16) {
+    __m512i q = _mm512_setzero_si512();
+    if (t < tokens && d > 0.0f) {
+      const __m512 v =
+          _mm512_div_ps(_mm512_maskz_loadu_ps(First(tokens - t), p + t), _mm512_set1_ps(d));
+      q = _mm512_cvt_roundps_epi32(_mm512_min_ps(v, _mm512_set1_ps(32767.0f)), kNearest);
+    }
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(w + t), _mm512_cvtepi32_epi16(q));
+  }
+  return d;
+}
+
+void PvInt8(const int16_t* w, int64_t w_stride, int64_t rows, const int8_t* values,
+            int64_t head_dim, int32_t* sums) {
+  for (int64_t r = 0; r < rows;) {
+    const int64_t count = rows - r >= 4 ? 4 : (rows - r == 3 ? 3 : 1);
+    alignas(32) uint8_t bytes[4][2][32];
+    for (int64_t i = 0; i < count; ++i) {
+      const __m512i weights = _mm512_loadu_si512(w + (r + i) * w_stride);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(bytes[i][0]), WeightBytes<0>(weights));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(bytes[i][1]), WeightBytes<1>(weights));
+    }
+    int32_t* to = sums + r * head_dim;
+    if (count == 4) {
+      AccumulateHeadInt8<4>(bytes, values, head_dim, to);
+    } else if (count == 3) {
+      AccumulateHeadInt8<3>(bytes, values, head_dim, to);
+    } else {
+      AccumulateHeadInt8<1>(bytes, values, head_dim, to);
+    }
+    r += count;
+  }
 }
 
 void PvF16(const float* p, int64_t p_stride, int64_t rows, const uint16_t* values, int64_t tokens,
            int64_t head_dim, float* out) {
-  Accumulate<F16>(p, p_stride, rows, values, nullptr, tokens, head_dim, out);
+  Accumulate<F16>(p, p_stride, rows, values, tokens, head_dim, out);
 }
 
 void Fold(const Partial& total, const Partial& chunk, int64_t head_dim) {

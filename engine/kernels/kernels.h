@@ -24,26 +24,12 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/kernels/layout.h"
 
 namespace hearth::kernels {
 
 inline constexpr float kNaN = std::bit_cast<float>(0x7fc00000u);
-inline constexpr int64_t kTileRows = 16;      // output rows of one weight tile
-inline constexpr int64_t kQuantBlock = 32;    // elements that share a scale
 inline constexpr int64_t kChunkTokens = 256;  // positions of one attention chunk
-
-// Packed weights: consecutive output rows, in tiles of kTileRows whose missing rows are zeros. A
-// tile starts at a multiple of 64 bytes and holds, k ascending,
-//   F32, F16, BF16  [cols][16 rows] elements;
-//   Q8_0            [cols/4][16 rows][4] int8, then [cols/32][16 rows] f16 scales;
-//   Q4_0            [cols/32][4][16 rows][4] bytes, then [cols/32][16 rows] f16 scales. Byte i of
-//                   group j of a block holds k = 4j + i (low nibble) and 16 + 4j + i (high).
-// So 16 lanes are 16 outputs, and a lane's four bytes are four consecutive k.
-struct PackedRows {
-  const std::byte* tiles;
-  int64_t rows;  // a multiple of 16 except at the matrix's end
-  int64_t cols;  // Q8_0 and Q4_0: a multiple of 32
-};
 
 // Activations quantised to int8, a scale per 32 elements.
 struct QuantizedRows {
@@ -53,12 +39,46 @@ struct QuantizedRows {
                     // of an unsigned 4-bit weight adds to a dot, taken back
   int64_t rows;
   int64_t cols;  // a multiple of 32
+
+  QuantizedRows Row(int64_t m) const {
+    const int64_t block = m * (cols / kQuantBlock);
+    return {values + m * cols, scales + block, offset + block, 1, cols};
+  }
+};
+
+// Activations quantised to int8, a scale per kActivationBlock elements, in whole superblocks:
+// what lies beyond cols is zero.
+struct SuperRows {
+  int8_t* values;        // [rows][stride], within [-127, 127]
+  float* scales;         // [rows][padded/128]
+  int32_t* offset;       // [rows][padded/32]: -8 * sum of 32 values
+  int32_t* half_offset;  // [rows][padded/16]: -32 * sum of 16 values
+  int16_t* sums;         // [rows][padded/32]: the sum of 32 values
+  int64_t rows;
+  int64_t cols;  // a multiple of 32
+
+  int64_t padded() const { return Superblocks(cols) * kSuperblock; }
+  // Rows a multiple of 4096 bytes apart would share the sets of a cache.
+  int64_t stride() const { return padded() + 64; }
+  SuperRows Row(int64_t m) const {
+    const int64_t k = m * padded();
+    return {values + m * stride(),
+            scales + k / kActivationBlock,
+            offset + k / kQuantBlock,
+            half_offset + k / 16,
+            sums + k / kQuantBlock,
+            1,
+            cols};
+  }
 };
 
 // For each block of 32: amax = max |x|, d = amax / 127, q = Round(clamp(x / d, -127, 127)).
 // Where d is zero, all q are 0. Where an element is NaN or infinite, all q are 0 and d is kNaN:
 // the row's products come out as NaN, other rows' do not. x is [out.rows][out.cols].
 using QuantizeRowsFn = void(const float* x, const QuantizedRows& out);
+
+// The same for each block of 128, of which the last may be cut off by cols.
+using QuantizeSuperRowsFn = void(const float* x, const SuperRows& out);
 
 // out[m * out_stride + n] = acc, where over ascending k
 //   acc = acc + w[n][k] * x[m][k]                                                    from acc = 0.
@@ -68,10 +88,18 @@ using MatMulFloatFn = void(const PackedRows& w, const float* x, int64_t rows, fl
 
 // Over ascending blocks b of 32, from acc = 0:
 //   acc = acc + float(sum over the block of w.q[k] * x.q[k]) * (f32(w.d) * x.d)
-// where the sum is exact in int32 and w.q is the nibble - 8 for Q4_0.
-// REQUIRES: w.cols == x.cols; every w.d finite.
+// where the sum is exact in int32. REQUIRES: w.cols == x.cols; every w.d finite.
 using MatMulQuantizedFn = void(const PackedRows& w, const QuantizedRows& x, float* out,
                                int64_t out_stride);
+
+// For the Int formats, over ascending activation blocks c of 128, from acc = 0:
+//   t = sum over its sub-blocks b of n[b] * (sum over k of (code[k] - offset) * x.q[k])
+//   acc = acc + (float(t) * f32(D)) * x.d
+// and with minima
+//   u = sum over its sub-blocks b of m[b] * (sum over k of x.q[k])
+//   acc = acc + (float(t) * f32(D) + float(u) * f32(M)) * x.d
+// where t and u are exact in int32. REQUIRES: as above.
+using MatMulSuperFn = void(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride);
 
 // r = 1 / sqrt(Sum16(x[i] * x[i]) / float(cols) + epsilon); out[i] = (x[i] * r) * weight[i].
 // out may be x.
@@ -90,7 +118,7 @@ using SwiGluFn = void(const float* gate, const float* up, int64_t n, float* out)
 using RopeFn = void(float* x, int64_t heads, int64_t stride, int64_t pairs, const float* cosine,
                     const float* sine);
 
-// A head's key or value as the int8 cache stores it: amax = max |x|, scale = f16(amax / 127), q =
+// A head's key or value as the int8 cache rounds it: amax = max |x|, scale = f16(amax / 127), q =
 // Round(clamp(x / f32(scale), -127, 127)), all 0 where the scale is zero. Where an element is NaN
 // or infinite: all q 0 and the scale the f16 NaN 0x7e00.
 using QuantizeKvFn = void(const float* x, int64_t head_dim, int8_t* values, uint16_t* scale);
@@ -98,10 +126,25 @@ using QuantizeKvFn = void(const float* x, int64_t head_dim, int8_t* values, uint
 // F32ToF16 of engine/tensor/float16.h, element by element: to nearest even.
 using NarrowKvFn = void(const float* x, int64_t head_dim, uint16_t* values);
 
-// scores[r * score_stride + t] = Sum16(q[r][i] * f32(key[t][i])) * f32(scale[t]) for int8 keys,
-// and without the last factor for f16 and f32 keys. q is [rows][head_dim], keys [tokens][head_dim].
-using QkInt8Fn = void(const float* q, int64_t rows, const int8_t* keys, const uint16_t* scales,
-                      int64_t tokens, int64_t head_dim, float* scores, int64_t score_stride);
+// Queries quantised to int8, a scale each.
+struct QuantizedHeads {
+  int8_t* values;   // [rows][PaddedHead(head_dim)], within [-127, 127], zero beyond head_dim
+  float* scales;    // [rows]
+  int32_t* offset;  // [rows]: -128 * sum of the values: what adding 128 to keys adds to a dot
+  int64_t rows;
+  int64_t head_dim;
+};
+
+// As QuantizeRows, a whole row being one block. x is [out.rows][out.head_dim].
+using QuantizeHeadsFn = void(const float* x, const QuantizedHeads& out);
+
+// scores[r * score_stride + t] = float(sum over i of q[r][i] * key[t][i]) * (q.scale[r] *
+// f32(scale[t])), the sum exact in int32. Keys as layout.h has them. REQUIRES: tokens <= 32.
+using QkInt8Fn = void(const QuantizedHeads& q, const int8_t* keys, const uint16_t* scales,
+                      int64_t tokens, float* scores, int64_t score_stride);
+
+// scores[r * score_stride + t] = Sum16(q[r][i] * f32(key[t][i])). q is [rows][head_dim], keys
+// [tokens][head_dim].
 using QkF16Fn = void(const float* q, int64_t rows, const uint16_t* keys, int64_t tokens,
                      int64_t head_dim, float* scores, int64_t score_stride);
 using QkF32Fn = void(const float* q, int64_t rows, const float* keys, int64_t tokens,
@@ -113,12 +156,21 @@ using QkF32Fn = void(const float* q, int64_t rows, const float* keys, int64_t to
 // Sum16(scores). REQUIRES: n >= 1.
 using SoftmaxFn = void(float* scores, int64_t n, float* max, float* sum);
 
-// Over ascending t: out[r][i] = out[r][i] + (p[r][t] * f32(scale[t])) * f32(value[t][i]) for int8
-// values, out[r][i] + p[r][t] * f32(value[t][i]) for f16 and f32 values. p rows are p_stride
-// apart, values are [tokens][head_dim], out is [rows][head_dim], read and written. REQUIRES:
-// tokens <= 32.
-using PvInt8Fn = void(const float* p, int64_t p_stride, int64_t rows, const int8_t* values,
-                      const uint16_t* scales, int64_t tokens, int64_t head_dim, float* out);
+// Softmax weights times the scales of an int8 cache's values, in 15 bits: for t < tokens,
+// p[t] = p[t] * f32(scales[t / 32][t % 32]); d = max p / 32767, w[t] = Round(p[t] / d), at most
+// 32767. All w are 0 where d is zero; where a p[t] is NaN or infinite all w are 0 and d is kNaN.
+// w[t] = 0 for t from `tokens` to kChunkTokens. Returns d. REQUIRES: 1 <= tokens <= kChunkTokens;
+// p >= 0 where it is not NaN.
+using QuantizeWeightsFn = float(float* p, const uint16_t* const* scales, int64_t tokens,
+                                int16_t* w);
+
+// sums[r][i] += sum over t < 32 of w[r][t] * value[t][i], exact in int32. Rows of w are w_stride
+// apart; values as layout.h has them; sums is [rows][head_dim]. REQUIRES: w >= 0.
+using PvInt8Fn = void(const int16_t* w, int64_t w_stride, int64_t rows, const int8_t* values,
+                      int64_t head_dim, int32_t* sums);
+
+// Over ascending t: out[r][i] = out[r][i] + p[r][t] * f32(value[t][i]). p rows are p_stride apart,
+// values are [tokens][head_dim], out is [rows][head_dim], read and written. REQUIRES: tokens <= 32.
 using PvF16Fn = void(const float* p, int64_t p_stride, int64_t rows, const uint16_t* values,
                      int64_t tokens, int64_t head_dim, float* out);
 using PvF32Fn = void(const float* p, int64_t p_stride, int64_t rows, const float* values,
@@ -141,11 +193,16 @@ struct Table {
   std::string_view isa;  // the best instruction set in use
 
   QuantizeRowsFn* QuantizeRows = nullptr;
+  QuantizeSuperRowsFn* QuantizeSuperRows = nullptr;
   MatMulFloatFn* MatMulF32 = nullptr;
   MatMulFloatFn* MatMulF16 = nullptr;
   MatMulFloatFn* MatMulBF16 = nullptr;
   MatMulQuantizedFn* MatMulQ8_0 = nullptr;
-  MatMulQuantizedFn* MatMulQ4_0 = nullptr;
+  MatMulSuperFn* MatMulInt4 = nullptr;
+  MatMulSuperFn* MatMulInt4Min = nullptr;
+  MatMulSuperFn* MatMulInt5 = nullptr;
+  MatMulSuperFn* MatMulInt5Min = nullptr;
+  MatMulSuperFn* MatMulInt6 = nullptr;
   RmsNormFn* RmsNorm = nullptr;
   AddFn* Add = nullptr;
   SwiGluFn* SwiGlu = nullptr;
@@ -153,10 +210,12 @@ struct Table {
   RopeFn* RopeAdjacent = nullptr;
   QuantizeKvFn* QuantizeKv = nullptr;
   NarrowKvFn* NarrowKv = nullptr;
+  QuantizeHeadsFn* QuantizeHeads = nullptr;
   QkInt8Fn* QkInt8 = nullptr;
   QkF16Fn* QkF16 = nullptr;
   QkF32Fn* QkF32 = nullptr;
   SoftmaxFn* Softmax = nullptr;
+  QuantizeWeightsFn* QuantizeWeights = nullptr;
   PvInt8Fn* PvInt8 = nullptr;
   PvF16Fn* PvF16 = nullptr;
   PvF32Fn* PvF32 = nullptr;

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "engine/kernels/superblock.h"
 #include "engine/tensor/blocks.h"
 #include "engine/tensor/float16.h"
 
@@ -58,14 +59,13 @@ bool PackPlain(const std::byte* const rows[kTileRows], int64_t cols, T exponent,
   return finite;
 }
 
-// A block is a f16 scale and kQuantBytes of quants: a whole number of groups of four bytes, which
-// move to [group][row] unchanged.
-template <int kQuantBytes>
-bool PackQuantized(const std::byte* const rows[kTileRows], int64_t cols, std::byte* tile) {
-  static constexpr std::byte kZeros[2 + kQuantBytes] = {};
+// A block is a f16 scale and 32 quants: eight groups of four bytes, which move to [group][row]
+// unchanged.
+bool PackQ8_0(const std::byte* const rows[kTileRows], int64_t cols, std::byte* tile) {
+  static constexpr std::byte kZeros[sizeof(BlockQ8_0)] = {};
   const Columns from(rows, kZeros, sizeof(kZeros));
   const int64_t blocks = cols / kQuantBlock;
-  std::byte* scales = tile + blocks * kQuantBytes * kTileRows;
+  std::byte* scales = tile + cols * kTileRows;
   bool finite = true;
   for (int64_t b = 0; b < blocks; ++b) {
     const std::byte* block[kTileRows];
@@ -76,13 +76,65 @@ bool PackQuantized(const std::byte* const rows[kTileRows], int64_t cols, std::by
       finite &= IsFinite(d[r], kF16Exponent);
     }
     std::memcpy(scales + b * sizeof(d), d, sizeof(d));
-    for (int g = 0; g < kQuantBytes / 4; ++g) {
+    for (int64_t g = 0; g < kQuantBlock / 4; ++g) {
       uint32_t line[kTileRows];
       for (int64_t r = 0; r < kTileRows; ++r) line[r] = Load<uint32_t>(block[r] + 2 + g * 4);
-      std::memcpy(tile + (b * (kQuantBytes / 4) + g) * sizeof(line), line, sizeof(line));
+      std::memcpy(tile + (b * (kQuantBlock / 4) + g) * sizeof(line), line, sizeof(line));
     }
   }
   return finite;
+}
+
+// Row r of a tile's superblock. Four codes at a time, a byte each.
+template <Packing kPacking>
+void StoreSuperblock(const Superblock& from, int64_t r, std::byte* to) {
+  constexpr SuperLayout kLayout = LayoutOf(kPacking);
+  const auto store = [to, r](int64_t at, uint32_t four) {
+    std::memcpy(to + at + r * 4, &four, sizeof(four));
+  };
+  for (int64_t b = 0; b < kSuperblock / kQuantBlock; ++b) {
+    uint32_t high[2] = {};  // of low nibbles, of high ones
+    for (int64_t j = 0; j < 4; ++j) {
+      const auto* codes = reinterpret_cast<const std::byte*>(from.codes + b * kQuantBlock + 4 * j);
+      const uint32_t low_codes = Load<uint32_t>(codes);
+      const uint32_t high_codes = Load<uint32_t>(codes + 16);
+      store((b * 4 + j) * kTileRows * 4, (low_codes & 0x0f0f0f0f) | (high_codes & 0x0f0f0f0f) << 4);
+      const uint32_t mask = kLayout.high_bits == 1 ? 0x01010101 : 0x03030303;
+      high[0] |= (low_codes >> 4 & mask) << (kLayout.high_bits * j);
+      high[1] |= (high_codes >> 4 & mask) << (kLayout.high_bits * j);
+    }
+    constexpr int64_t kHighAt = SuperLayout::kNibbleBytes;
+    if (kLayout.high_bits == 1) store(kHighAt + b * kTileRows * 4, high[0] | high[1] << 4);
+    if (kLayout.high_bits == 2) {
+      store(kHighAt + 2 * b * kTileRows * 4, high[0]);
+      store(kHighAt + (2 * b + 1) * kTileRows * 4, high[1]);
+    }
+  }
+  for (int64_t i = 0; i < kSuperblock / kLayout.multiplier_elements; ++i) {
+    to[kLayout.multipliers_at() + i * kTileRows + r] = std::byte(from.multipliers[i]);
+  }
+  if (!kLayout.minima) return;
+  for (int64_t b = 0; b < kSuperblock / kQuantBlock; ++b) {
+    to[kLayout.minima_at() + (b / 2 * kTileRows + r) * 2 + b % 2] = std::byte(from.minima[b]);
+  }
+}
+
+template <Packing kPacking>
+bool PackSuper(DType dtype, const std::byte* const rows[kTileRows], int64_t cols, std::byte* tile) {
+  constexpr SuperLayout kLayout = LayoutOf(kPacking);
+  const int64_t superblocks = Superblocks(cols);
+  std::byte* scales = tile + superblocks * kLayout.bytes();
+  for (int64_t s = 0; s < superblocks; ++s) {
+    for (int64_t r = 0; r < kTileRows; ++r) {
+      Superblock block = {};
+      if (rows[r] != nullptr && !ReadSuperblock(dtype, rows[r], cols, s, &block)) return false;
+      StoreSuperblock<kPacking>(block, r, tile + s * kLayout.bytes());
+      std::memcpy(scales + (s * kTileRows + r) * 2, &block.scale, 2);
+      if (!kLayout.minima) continue;
+      std::memcpy(scales + ((superblocks + s) * kTileRows + r) * 2, &block.minimum_scale, 2);
+    }
+  }
+  return true;
 }
 
 template <typename T>
@@ -102,70 +154,98 @@ void UnpackQ8_0(const std::byte* tile, int64_t row, int64_t cols, float* out) {
   }
 }
 
-void UnpackQ4_0(const std::byte* tile, int64_t row, int64_t cols, float* out) {
-  const int64_t blocks = cols / kQuantBlock;
-  const std::byte* scales = tile + blocks * 16 * kTileRows;
-  for (int64_t b = 0; b < blocks; ++b) {
-    const float d = F16ToF32(Load<uint16_t>(scales + (b * kTileRows + row) * 2));
-    for (int64_t i = 0; i < 16; ++i) {
-      const std::byte* group = tile + (b * 4 + i / 4) * 4 * kTileRows;
-      const uint8_t q = Load<uint8_t>(group + row * 4 + i % 4);
-      out[b * kQuantBlock + i] = d * static_cast<float>((q & 15) - 8);
-      out[b * kQuantBlock + 16 + i] = d * static_cast<float>((q >> 4) - 8);
+template <Packing kPacking>
+void UnpackSuper(const std::byte* tile, int64_t row, int64_t cols, float* out) {
+  constexpr SuperLayout kLayout = LayoutOf(kPacking);
+  const std::byte* scales = tile + Superblocks(cols) * kLayout.bytes();
+  const auto scale = [&](int64_t index) {
+    return F16ToF32(Load<uint16_t>(scales + (index * kTileRows + row) * 2));
+  };
+  for (int64_t k = 0; k < cols; ++k) {
+    const int64_t s = k / kSuperblock;
+    const PackedSuperblock<kPacking> block{tile + s * kLayout.bytes(), row};
+    const int64_t at = k % kSuperblock;
+    out[k] = scale(s) * static_cast<float>(block.Multiplier(at) * block.Code(at));
+    if (kLayout.minima) {
+      const float minimum = static_cast<float>(block.Minimum(at / kQuantBlock));
+      out[k] = out[k] + scale(Superblocks(cols) + s) * minimum;
     }
   }
+}
+
+bool IsFiniteSuperRow(DType dtype, const std::byte* row, int64_t cols) {
+  Superblock block;
+  for (int64_t s = 0; s < Superblocks(cols); ++s) {
+    if (!ReadSuperblock(dtype, row, cols, s, &block)) return false;
+  }
+  return true;
 }
 
 }  // namespace
 
 bool PackTile(DType dtype, const std::byte* const rows[kTileRows], int64_t cols, std::byte* tile) {
-  switch (dtype) {
-    case DType::kF32:
+  switch (PackingOf(dtype)) {
+    case Packing::kF32:
       return PackPlain<uint32_t>(rows, cols, kF32Exponent, tile);
-    case DType::kF16:
+    case Packing::kF16:
       return PackPlain<uint16_t>(rows, cols, kF16Exponent, tile);
-    case DType::kBF16:
+    case Packing::kBF16:
       return PackPlain<uint16_t>(rows, cols, kBF16Exponent, tile);
-    case DType::kQ8_0:
-      return PackQuantized<sizeof(BlockQ8_0::q)>(rows, cols, tile);
-    case DType::kQ4_0:
-      return PackQuantized<sizeof(BlockQ4_0::q)>(rows, cols, tile);
+    case Packing::kQ8_0:
+      return PackQ8_0(rows, cols, tile);
+    case Packing::kInt4:
+      return PackSuper<Packing::kInt4>(dtype, rows, cols, tile);
+    case Packing::kInt4Min:
+      return PackSuper<Packing::kInt4Min>(dtype, rows, cols, tile);
+    case Packing::kInt5:
+      return PackSuper<Packing::kInt5>(dtype, rows, cols, tile);
+    case Packing::kInt5Min:
+      return PackSuper<Packing::kInt5Min>(dtype, rows, cols, tile);
+    case Packing::kInt6:
+      return PackSuper<Packing::kInt6>(dtype, rows, cols, tile);
   }
   return false;
 }
 
 bool IsFiniteRow(DType dtype, const std::byte* row, int64_t cols) {
-  const int64_t blocks = cols / Traits(dtype).block_elements;
-  const size_t stride = Traits(dtype).block_bytes;  // a quantised block begins with its scale
   switch (dtype) {
     case DType::kF32:
-      return IsFinitePlain<uint32_t>(row, blocks, stride, kF32Exponent);
-    case DType::kBF16:
-      return IsFinitePlain<uint16_t>(row, blocks, stride, kBF16Exponent);
+      return IsFinitePlain<uint32_t>(row, cols, 4, kF32Exponent);
     case DType::kF16:
+      return IsFinitePlain<uint16_t>(row, cols, 2, kF16Exponent);
+    case DType::kBF16:
+      return IsFinitePlain<uint16_t>(row, cols, 2, kBF16Exponent);
     case DType::kQ8_0:
-    case DType::kQ4_0:
-      return IsFinitePlain<uint16_t>(row, blocks, stride, kF16Exponent);
+      return IsFinitePlain<uint16_t>(row, cols / kQuantBlock, sizeof(BlockQ8_0), kF16Exponent);
+    default:
+      return IsFiniteSuperRow(dtype, row, cols);
   }
-  return false;
 }
 
-void UnpackRow(DType dtype, const std::byte* tile, int64_t row, int64_t cols, float* out) {
+void UnpackRow(Packing packing, const std::byte* tile, int64_t row, int64_t cols, float* out) {
   const auto element = [&](int64_t k, size_t size) { return tile + (k * kTileRows + row) * size; };
-  switch (dtype) {
-    case DType::kF32:
+  switch (packing) {
+    case Packing::kF32:
       for (int64_t k = 0; k < cols; ++k) out[k] = Load<float>(element(k, 4));
       return;
-    case DType::kF16:
+    case Packing::kF16:
       for (int64_t k = 0; k < cols; ++k) out[k] = F16ToF32(Load<uint16_t>(element(k, 2)));
       return;
-    case DType::kBF16:
+    case Packing::kBF16:
       for (int64_t k = 0; k < cols; ++k) out[k] = BF16ToF32(Load<uint16_t>(element(k, 2)));
       return;
-    case DType::kQ8_0:
+    case Packing::kQ8_0:
       return UnpackQ8_0(tile, row, cols, out);
-    case DType::kQ4_0:
-      return UnpackQ4_0(tile, row, cols, out);
+    case Packing::kInt4:
+      return UnpackSuper<Packing::kInt4>(tile, row, cols, out);
+    case Packing::kInt4Min:
+      return UnpackSuper<Packing::kInt4Min>(tile, row, cols, out);
+    case Packing::kInt5:
+      return UnpackSuper<Packing::kInt5>(tile, row, cols, out);
+    case Packing::kInt5Min:
+      return UnpackSuper<Packing::kInt5Min>(tile, row, cols, out);
+    case Packing::kInt6:
+      return UnpackSuper<Packing::kInt6>(tile, row, cols, out);
   }
 }
 

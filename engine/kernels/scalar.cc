@@ -1,9 +1,11 @@
 // The definition: what kernels.h says, one element at a time. Nothing here is fast.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "engine/kernels/declarations.h"
+#include "engine/kernels/superblock.h"
 #include "engine/tensor/detmath.h"
 #include "engine/tensor/float16.h"
 
@@ -36,6 +38,20 @@ uint32_t MaxMagnitude(const float* x, int64_t n) {
     if (magnitude > max) max = magnitude;
   }
   return max;
+}
+
+// One block; returns its scale.
+float QuantizeBlock(const float* x, int64_t n, int8_t* q) {
+  const uint32_t amax = MaxMagnitude(x, n);
+  const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 127.0f;
+  for (int64_t i = 0; i < n; ++i) q[i] = d > 0.0f ? QuantizeElement(x[i], d) : int8_t{0};
+  return d;
+}
+
+int32_t Sum(const int8_t* q, int64_t n) {
+  int32_t sum = 0;
+  for (int64_t i = 0; i < n; ++i) sum += q[i];
+  return sum;
 }
 
 // The end of Sum16 and of Softmax's maximum.
@@ -81,34 +97,43 @@ int32_t DotQ8_0(const std::byte* block, int64_t lane, const int8_t* x) {
   return dot;
 }
 
-int32_t DotQ4_0(const std::byte* block, int64_t lane, const int8_t* x) {
-  const auto* q = reinterpret_cast<const uint8_t*>(block);
-  int32_t dot = 0;
-  for (int64_t i = 0; i < 16; ++i) {
-    const uint8_t byte = q[(i / 4 * kTileRows + lane) * 4 + i % 4];
-    dot += ((byte & 15) - 8) * x[i] + ((byte >> 4) - 8) * x[16 + i];
+template <Packing kPacking>
+float SuperProduct(const std::byte* tile, int64_t lane, const SuperRows& x, int64_t m) {
+  constexpr SuperLayout kLayout = LayoutOf(kPacking);
+  const int64_t superblocks = Superblocks(x.cols);
+  const auto scale = [&](int64_t index) {
+    uint16_t bits;
+    const std::byte* scales = tile + superblocks * kLayout.bytes();
+    std::memcpy(&bits, scales + (index * kTileRows + lane) * 2, sizeof(bits));
+    return F16ToF32(bits);
+  };
+  const int64_t activation_blocks = x.padded() / kActivationBlock;
+  const int8_t* q = x.values + m * x.stride();
+  float acc = 0.0f;
+  for (int64_t c = 0; c < activation_blocks; ++c) {
+    const int64_t s = c * kActivationBlock / kSuperblock;
+    const PackedSuperblock<kPacking> row{tile + s * kLayout.bytes(), lane};
+    int32_t t = 0;
+    int32_t u = 0;
+    for (int64_t k = c * kActivationBlock; k < (c + 1) * kActivationBlock; ++k) {
+      const int64_t at = k % kSuperblock;
+      t += row.Multiplier(at) * row.Code(at) * q[k];
+      if (kLayout.minima) u += row.Minimum(at / kQuantBlock) * q[k];
+    }
+    float sum = static_cast<float>(t) * scale(s);
+    if (kLayout.minima) sum = sum + static_cast<float>(u) * scale(superblocks + s);
+    acc = acc + sum * x.scales[m * activation_blocks + c];
   }
-  return dot;
+  return Canonical(acc);
 }
 
-template <int64_t kQuantBytes, int32_t (*Dot)(const std::byte*, int64_t, const int8_t*)>
-void MatMulBlocks(const PackedRows& w, const QuantizedRows& x, float* out, int64_t out_stride) {
-  const int64_t blocks = w.cols / kQuantBlock;
-  const size_t tile_bytes = (blocks * (kQuantBytes + 2) * kTileRows + 63) / 64 * 64;
+template <Packing kPacking>
+void MatMulSuper(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride) {
+  const size_t tile_bytes = TileBytes(kPacking, w.cols);
   for (int64_t m = 0; m < x.rows; ++m) {
     for (int64_t n = 0; n < w.rows; ++n) {
-      const int64_t lane = n % kTileRows;
       const std::byte* tile = w.tiles + n / kTileRows * tile_bytes;
-      const auto* scales =
-          reinterpret_cast<const uint16_t*>(tile + blocks * kQuantBytes * kTileRows);
-      float acc = 0.0f;
-      for (int64_t b = 0; b < blocks; ++b) {
-        const int32_t dot =
-            Dot(tile + b * kQuantBytes * kTileRows, lane, x.values + m * x.cols + b * kQuantBlock);
-        const float d = F16ToF32(scales[b * kTileRows + lane]) * x.scales[m * blocks + b];
-        acc = acc + static_cast<float>(dot) * d;
-      }
-      out[m * out_stride + n] = Canonical(acc);
+      out[m * out_stride + n] = SuperProduct<kPacking>(tile, n % kTileRows, x, m);
     }
   }
 }
@@ -125,17 +150,30 @@ void Rotate(float* a, float* b, float cosine, float sine) {
 void QuantizeRows(const float* x, const QuantizedRows& out) {
   const int64_t blocks = out.rows * (out.cols / kQuantBlock);
   for (int64_t b = 0; b < blocks; ++b) {
-    const float* block = x + b * kQuantBlock;
     int8_t* q = out.values + b * kQuantBlock;
-    const uint32_t amax = MaxMagnitude(block, kQuantBlock);
-    const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 127.0f;
-    int32_t sum = 0;
-    for (int64_t i = 0; i < kQuantBlock; ++i) {
-      q[i] = d > 0.0f ? QuantizeElement(block[i], d) : int8_t{0};
-      sum += q[i];
+    out.scales[b] = QuantizeBlock(x + b * kQuantBlock, kQuantBlock, q);
+    out.offset[b] = -8 * Sum(q, kQuantBlock);
+  }
+}
+
+void QuantizeSuperRows(const float* x, const SuperRows& out) {
+  const int64_t padded = out.padded();
+  for (int64_t m = 0; m < out.rows; ++m) {
+    int8_t* q = out.values + m * out.stride();
+    std::fill_n(q, out.stride(), int8_t{0});
+    for (int64_t k = 0; k < padded; k += kActivationBlock) {
+      const int64_t count = std::clamp<int64_t>(out.cols - k, 0, kActivationBlock);
+      out.scales[(m * padded + k) / kActivationBlock] =
+          QuantizeBlock(x + m * out.cols + k, count, q + k);
     }
-    out.scales[b] = d;
-    out.offset[b] = -8 * sum;
+    for (int64_t k = 0; k < padded; k += 16) {
+      out.half_offset[(m * padded + k) / 16] = -32 * Sum(q + k, 16);
+    }
+    for (int64_t k = 0; k < padded; k += kQuantBlock) {
+      const int32_t sum = Sum(q + k, kQuantBlock);
+      out.offset[(m * padded + k) / kQuantBlock] = -8 * sum;
+      out.sums[(m * padded + k) / kQuantBlock] = static_cast<int16_t>(sum);
+    }
   }
 }
 
@@ -152,11 +190,43 @@ void MatMulBF16(const PackedRows& w, const float* x, int64_t rows, float* out, i
 }
 
 void MatMulQ8_0(const PackedRows& w, const QuantizedRows& x, float* out, int64_t out_stride) {
-  MatMulBlocks<32, DotQ8_0>(w, x, out, out_stride);
+  const int64_t blocks = w.cols / kQuantBlock;
+  const size_t tile_bytes = TileBytes(Packing::kQ8_0, w.cols);
+  for (int64_t m = 0; m < x.rows; ++m) {
+    for (int64_t n = 0; n < w.rows; ++n) {
+      const int64_t lane = n % kTileRows;
+      const std::byte* tile = w.tiles + n / kTileRows * tile_bytes;
+      const auto* scales = reinterpret_cast<const uint16_t*>(tile + w.cols * kTileRows);
+      float acc = 0.0f;
+      for (int64_t b = 0; b < blocks; ++b) {
+        const int32_t dot = DotQ8_0(tile + b * kQuantBlock * kTileRows, lane,
+                                    x.values + m * x.cols + b * kQuantBlock);
+        const float d = F16ToF32(scales[b * kTileRows + lane]) * x.scales[m * blocks + b];
+        acc = acc + static_cast<float>(dot) * d;
+      }
+      out[m * out_stride + n] = Canonical(acc);
+    }
+  }
 }
 
-void MatMulQ4_0(const PackedRows& w, const QuantizedRows& x, float* out, int64_t out_stride) {
-  MatMulBlocks<16, DotQ4_0>(w, x, out, out_stride);
+void MatMulInt4(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride) {
+  MatMulSuper<Packing::kInt4>(w, x, out, out_stride);
+}
+
+void MatMulInt4Min(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride) {
+  MatMulSuper<Packing::kInt4Min>(w, x, out, out_stride);
+}
+
+void MatMulInt5(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride) {
+  MatMulSuper<Packing::kInt5>(w, x, out, out_stride);
+}
+
+void MatMulInt5Min(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride) {
+  MatMulSuper<Packing::kInt5Min>(w, x, out, out_stride);
+}
+
+void MatMulInt6(const PackedRows& w, const SuperRows& x, float* out, int64_t out_stride) {
+  MatMulSuper<Packing::kInt6>(w, x, out, out_stride);
 }
 
 void RmsNorm(const float* x, int64_t cols, const float* weight, float epsilon, float* out) {
@@ -207,46 +277,55 @@ void NarrowKv(const float* x, int64_t head_dim, uint16_t* values) {
   for (int64_t i = 0; i < head_dim; ++i) values[i] = F32ToF16(x[i]);
 }
 
+void QuantizeHeads(const float* x, const QuantizedHeads& out) {
+  const int64_t padded = PaddedHead(out.head_dim);
+  for (int64_t r = 0; r < out.rows; ++r) {
+    int8_t* q = out.values + r * padded;
+    std::fill_n(q, padded, int8_t{0});
+    out.scales[r] = QuantizeBlock(x + r * out.head_dim, out.head_dim, q);
+    out.offset[r] = -128 * Sum(q, padded);
+  }
+}
+
+void QkInt8(const QuantizedHeads& q, const int8_t* keys, const uint16_t* scales, int64_t tokens,
+            float* scores, int64_t score_stride) {
+  for (int64_t r = 0; r < q.rows; ++r) {
+    const int8_t* query = q.values + r * PaddedHead(q.head_dim);
+    for (int64_t t = 0; t < tokens; ++t) {
+      int32_t dot = 0;
+      for (int64_t i = 0; i < q.head_dim; ++i) dot += query[i] * keys[KeyIndex(t, i)];
+      const float scale = q.scales[r] * F16ToF32(scales[t]);
+      scores[r * score_stride + t] = Canonical(static_cast<float>(dot) * scale);
+    }
+  }
+}
+
 namespace {
 
-// scores[r][t] = Sum16(q[r] * key[t]) * scale(t), with key elements as `element(t * head_dim + i)`.
-template <typename Element, typename Scale>
+// scores[r][t] = Sum16(q[r] * key[t]), with key elements as `element(t * head_dim + i)`.
+template <typename Element>
 void Qk(const float* q, int64_t rows, int64_t tokens, int64_t head_dim, float* scores,
-        int64_t score_stride, Element element, Scale scale) {
+        int64_t score_stride, Element element) {
   for (int64_t r = 0; r < rows; ++r) {
     const float* query = q + r * head_dim;
     for (int64_t t = 0; t < tokens; ++t) {
       const float dot =
           Sum16(head_dim, [=](int64_t i) { return query[i] * element(t * head_dim + i); });
-      scores[r * score_stride + t] = Canonical(scale(dot, t));
+      scores[r * score_stride + t] = Canonical(dot);
     }
   }
 }
 
-constexpr auto kUnscaled = [](float value, int64_t) { return value; };
-
 }  // namespace
-
-void QkInt8(const float* q, int64_t rows, const int8_t* keys, const uint16_t* scales,
-            int64_t tokens, int64_t head_dim, float* scores, int64_t score_stride) {
-  Qk(
-      q, rows, tokens, head_dim, scores, score_stride,
-      [=](int64_t i) { return static_cast<float>(keys[i]); },
-      [=](float dot, int64_t t) { return dot * F16ToF32(scales[t]); });
-}
 
 void QkF16(const float* q, int64_t rows, const uint16_t* keys, int64_t tokens, int64_t head_dim,
            float* scores, int64_t score_stride) {
-  Qk(
-      q, rows, tokens, head_dim, scores, score_stride, [=](int64_t i) { return F16ToF32(keys[i]); },
-      kUnscaled);
+  Qk(q, rows, tokens, head_dim, scores, score_stride, [=](int64_t i) { return F16ToF32(keys[i]); });
 }
 
 void QkF32(const float* q, int64_t rows, const float* keys, int64_t tokens, int64_t head_dim,
            float* scores, int64_t score_stride) {
-  Qk(
-      q, rows, tokens, head_dim, scores, score_stride, [=](int64_t i) { return keys[i]; },
-      kUnscaled);
+  Qk(q, rows, tokens, head_dim, scores, score_stride, [=](int64_t i) { return keys[i]; });
 }
 
 void Softmax(float* scores, int64_t n, float* max, float* sum) {
@@ -259,17 +338,42 @@ void Softmax(float* scores, int64_t n, float* max, float* sum) {
   *sum = Canonical(Sum16(n, [scores](int64_t i) { return scores[i]; }));
 }
 
+float QuantizeWeights(float* p, const uint16_t* const* scales, int64_t tokens, int16_t* w) {
+  uint32_t max = 0;
+  for (int64_t t = 0; t < tokens; ++t) {
+    p[t] = Canonical(p[t] * F16ToF32(scales[t / kCacheBlock][t % kCacheBlock]));
+    max = std::max(max, std::bit_cast<uint32_t>(p[t]));
+  }
+  const float d = max >= kInfinityBits ? kNaN : std::bit_cast<float>(max) / 32767.0f;
+  for (int64_t t = 0; t < kChunkTokens; ++t) {
+    const float v = t < tokens && d > 0.0f ? p[t] / d : 0.0f;
+    w[t] = static_cast<int16_t>(Round(v > 32767.0f ? 32767.0f : v));
+  }
+  return d;
+}
+
+void PvInt8(const int16_t* w, int64_t w_stride, int64_t rows, const int8_t* values,
+            int64_t head_dim, int32_t* sums) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t i = 0; i < head_dim; ++i) {
+      for (int64_t t = 0; t < kCacheBlock; ++t) {
+        sums[r * head_dim + i] += w[r * w_stride + t] * values[ValueIndex(t, i, head_dim)];
+      }
+    }
+  }
+}
+
 namespace {
 
-// out[r][i] += scale(p[r][t], t) * element(t * head_dim + i) over ascending t.
-template <typename Element, typename Scale>
+// out[r][i] += p[r][t] * element(t * head_dim + i) over ascending t.
+template <typename Element>
 void Pv(const float* p, int64_t p_stride, int64_t rows, int64_t tokens, int64_t head_dim,
-        float* out, Element element, Scale scale) {
+        float* out, Element element) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t i = 0; i < head_dim; ++i) {
       float acc = out[r * head_dim + i];
       for (int64_t t = 0; t < tokens; ++t) {
-        acc = acc + scale(p[r * p_stride + t], t) * element(t * head_dim + i);
+        acc = acc + p[r * p_stride + t] * element(t * head_dim + i);
       }
       out[r * head_dim + i] = Canonical(acc);
     }
@@ -278,25 +382,14 @@ void Pv(const float* p, int64_t p_stride, int64_t rows, int64_t tokens, int64_t 
 
 }  // namespace
 
-void PvInt8(const float* p, int64_t p_stride, int64_t rows, const int8_t* values,
-            const uint16_t* scales, int64_t tokens, int64_t head_dim, float* out) {
-  Pv(
-      p, p_stride, rows, tokens, head_dim, out,
-      [=](int64_t i) { return static_cast<float>(values[i]); },
-      [=](float weight, int64_t t) { return weight * F16ToF32(scales[t]); });
-}
-
 void PvF16(const float* p, int64_t p_stride, int64_t rows, const uint16_t* values, int64_t tokens,
            int64_t head_dim, float* out) {
-  Pv(
-      p, p_stride, rows, tokens, head_dim, out, [=](int64_t i) { return F16ToF32(values[i]); },
-      kUnscaled);
+  Pv(p, p_stride, rows, tokens, head_dim, out, [=](int64_t i) { return F16ToF32(values[i]); });
 }
 
 void PvF32(const float* p, int64_t p_stride, int64_t rows, const float* values, int64_t tokens,
            int64_t head_dim, float* out) {
-  Pv(
-      p, p_stride, rows, tokens, head_dim, out, [=](int64_t i) { return values[i]; }, kUnscaled);
+  Pv(p, p_stride, rows, tokens, head_dim, out, [=](int64_t i) { return values[i]; });
 }
 
 void Fold(const Partial& total, const Partial& chunk, int64_t head_dim) {

@@ -10,7 +10,7 @@ namespace {
 
 using kernels::kChunkTokens;
 using kernels::kNaN;
-static_assert(kChunkTokens % kBlockTokens == 0);
+static_assert(kChunkTokens % kBlockTokens == 0 && kernels::kCacheBlock == kBlockTokens);
 
 // Queries that share a pass over keys and values: enough to share their widening, few enough for
 // their scores to stay in cache. More where one token has more heads to a kv head.
@@ -40,25 +40,40 @@ struct Partials {
   }
 };
 
-// What a thread needs for one tile and kv head.
+// What a thread needs for one tile and kv head; the last three for an int8 cache.
 struct ThreadScratch {
   float* q;       // [rows][head_dim], scaled
   float* scores;  // [rows][kChunkTokens]
   Partials total;
   Partials chunk;
+  kernels::QuantizedHeads quantized;  // of q
+  int16_t* weights;                   // [rows][kChunkTokens]
+  float* weight_scales;               // [rows]
+  int32_t* sums;                      // [rows][head_dim]
 
-  static size_t Bytes(int64_t rows, int64_t head_dim) {
-    return Arena::Bytes<float>(rows * head_dim) + Arena::Bytes<float>(rows * kChunkTokens) +
-           2 * Partials::Bytes(rows, head_dim);
-  }
-  static ThreadScratch At(std::byte* memory, int64_t rows, int64_t head_dim) {
-    Arena arena(memory);
+  static ThreadScratch Take(Arena& arena, int64_t rows, int64_t head_dim) {
     ThreadScratch scratch;
     scratch.q = arena.Take<float>(rows * head_dim);
     scratch.scores = arena.Take<float>(rows * kChunkTokens);
     scratch.total = Partials::Take(arena, rows, head_dim);
     scratch.chunk = Partials::Take(arena, rows, head_dim);
+    scratch.quantized.values = arena.Take<int8_t>(rows * kernels::PaddedHead(head_dim));
+    scratch.quantized.scales = arena.Take<float>(rows);
+    scratch.quantized.offset = arena.Take<int32_t>(rows);
+    scratch.quantized.head_dim = head_dim;
+    scratch.weights = arena.Take<int16_t>(rows * kChunkTokens);
+    scratch.weight_scales = arena.Take<float>(rows);
+    scratch.sums = arena.Take<int32_t>(rows * head_dim);
     return scratch;
+  }
+  static size_t Bytes(int64_t rows, int64_t head_dim) {
+    Arena arena(nullptr);
+    Take(arena, rows, head_dim);
+    return arena.taken();
+  }
+  static ThreadScratch At(std::byte* memory, int64_t rows, int64_t head_dim) {
+    Arena arena(memory);
+    return Take(arena, rows, head_dim);
   }
 };
 
@@ -89,76 +104,122 @@ struct Pass {
     return kv.Block(layer, block, kv_head);
   }
 
-  void GatherQueries(const TokenTile& tile, int32_t kv_head, float* q) const {
+  int64_t Rows(const TokenTile& tile) const { return int64_t{tile.count} * group(); }
+
+  void GatherQueries(const TokenTile& tile, int32_t kv_head, ThreadScratch& scratch) const {
     const float scale = static_cast<float>(1.0 / std::sqrt(static_cast<double>(shape.head_dim)));
     const int64_t width = static_cast<int64_t>(group()) * shape.head_dim;
     for (int32_t i = 0; i < tile.count; ++i) {
       const float* from =
           qkv + static_cast<int64_t>(tile.row + i) * shape.qkv_width() + kv_head * width;
-      for (int64_t j = 0; j < width; ++j) q[i * width + j] = from[j] * scale;
+      for (int64_t j = 0; j < width; ++j) scratch.q[i * width + j] = from[j] * scale;
     }
+    if (kv.type() != KvType::kInt8) return;
+    scratch.quantized.rows = Rows(tile);
+    k.QuantizeHeads(scratch.q, scratch.quantized);
   }
 
-  void Score(const KvBlock& block, const float* q, int64_t rows, int64_t tokens,
+  void Score(const KvBlock& block, const ThreadScratch& scratch, int64_t rows, int64_t tokens,
              float* scores) const {
     const int64_t dim = shape.head_dim;
     switch (kv.type()) {
       case KvType::kInt8:
-        return k.QkInt8(q, rows, reinterpret_cast<const int8_t*>(block.keys), block.key_scales,
-                        tokens, dim, scores, kChunkTokens);
+        return k.QkInt8(scratch.quantized, reinterpret_cast<const int8_t*>(block.keys),
+                        block.key_scales, tokens, scores, kChunkTokens);
       case KvType::kF16:
-        return k.QkF16(q, rows, reinterpret_cast<const uint16_t*>(block.keys), tokens, dim, scores,
-                       kChunkTokens);
+        return k.QkF16(scratch.q, rows, reinterpret_cast<const uint16_t*>(block.keys), tokens, dim,
+                       scores, kChunkTokens);
       case KvType::kF32:
-        return k.QkF32(q, rows, reinterpret_cast<const float*>(block.keys), tokens, dim, scores,
-                       kChunkTokens);
+        return k.QkF32(scratch.q, rows, reinterpret_cast<const float*>(block.keys), tokens, dim,
+                       scores, kChunkTokens);
     }
   }
 
   void Accumulate(const KvBlock& block, const float* p, int64_t rows, int64_t tokens,
                   float* sums) const {
     const int64_t dim = shape.head_dim;
-    switch (kv.type()) {
-      case KvType::kInt8:
-        return k.PvInt8(p, kChunkTokens, rows, reinterpret_cast<const int8_t*>(block.values),
-                        block.value_scales, tokens, dim, sums);
-      case KvType::kF16:
-        return k.PvF16(p, kChunkTokens, rows, reinterpret_cast<const uint16_t*>(block.values),
-                       tokens, dim, sums);
-      case KvType::kF32:
-        return k.PvF32(p, kChunkTokens, rows, reinterpret_cast<const float*>(block.values), tokens,
-                       dim, sums);
+    if (kv.type() == KvType::kF16) {
+      return k.PvF16(p, kChunkTokens, rows, reinterpret_cast<const uint16_t*>(block.values), tokens,
+                     dim, sums);
     }
+    k.PvF32(p, kChunkTokens, rows, reinterpret_cast<const float*>(block.values), tokens, dim, sums);
   }
 
   // One chunk by itself, for the rows that see any of it.
-  void AttendChunk(const TokenTile& tile, int32_t kv_head, int32_t chunk, const float* q,
-                   float* scores, const Partials& partials) const {
+  void AttendChunk(const TokenTile& tile, int32_t kv_head, int32_t chunk,
+                   const ThreadScratch& scratch, const Partials& partials) const {
+    const int32_t begin = chunk * kChunkTokens;
+    const int32_t size = VisibleIn(chunk, tile, tile.count - 1);
+    for (int32_t at = 0; at < size; at += kBlockTokens) {
+      Score(Block(tile, kv_head, begin + at), scratch, Rows(tile),
+            std::min(kBlockTokens, size - at), scratch.scores + at);
+    }
+    for (int32_t row = 0; row < Rows(tile); ++row) {
+      const int32_t visible = VisibleIn(chunk, tile, row / group());
+      if (visible == 0) continue;
+      k.Softmax(scratch.scores + row * kChunkTokens, visible, &partials.max[row],
+                &partials.sum[row]);
+    }
+    if (kv.type() == KvType::kInt8) {
+      SumIntegers(tile, kv_head, chunk, scratch, partials);
+    } else {
+      SumFloats(tile, kv_head, chunk, scratch, partials);
+    }
+  }
+
+  // The weighted values of a chunk: whole blocks at a time, as what a row does not see has weight
+  // zero.
+  void SumIntegers(const TokenTile& tile, int32_t kv_head, int32_t chunk,
+                   const ThreadScratch& scratch, const Partials& partials) const {
     const int32_t begin = chunk * kChunkTokens;
     const int32_t size = VisibleIn(chunk, tile, tile.count - 1);
     const int64_t dim = shape.head_dim;
+    const uint16_t* scales[kChunkTokens / kBlockTokens];
     for (int32_t at = 0; at < size; at += kBlockTokens) {
-      Score(Block(tile, kv_head, begin + at), q, tile.count * group(),
-            std::min(kBlockTokens, size - at), scores + at);
+      scales[at / kBlockTokens] = Block(tile, kv_head, begin + at).value_scales;
     }
-    for (int32_t row = 0; row < tile.count * group(); ++row) {
+    for (int32_t row = 0; row < Rows(tile); ++row) {
       const int32_t visible = VisibleIn(chunk, tile, row / group());
-      if (visible == 0) continue;
-      k.Softmax(scores + row * kChunkTokens, visible, &partials.max[row], &partials.sum[row]);
+      int16_t* weights = scratch.weights + row * kChunkTokens;
+      if (visible == 0) {
+        std::fill_n(weights, kChunkTokens, int16_t{0});
+        continue;
+      }
+      scratch.weight_scales[row] =
+          k.QuantizeWeights(scratch.scores + row * kChunkTokens, scales, visible, weights);
     }
-    std::fill_n(partials.out, tile.count * group() * dim, 0.0f);
+    std::fill_n(scratch.sums, Rows(tile) * dim, 0);
+    for (int32_t at = 0; at < size; at += kBlockTokens) {
+      const KvBlock block = Block(tile, kv_head, begin + at);
+      k.PvInt8(scratch.weights + at, kChunkTokens, Rows(tile),
+               reinterpret_cast<const int8_t*>(block.values), dim, scratch.sums);
+    }
+    for (int32_t row = 0; row < Rows(tile); ++row) {
+      if (VisibleIn(chunk, tile, row / group()) == 0) continue;
+      for (int64_t i = row * dim; i < (row + 1) * dim; ++i) {
+        partials.out[i] = static_cast<float>(scratch.sums[i]) * scratch.weight_scales[row];
+      }
+    }
+  }
+
+  void SumFloats(const TokenTile& tile, int32_t kv_head, int32_t chunk,
+                 const ThreadScratch& scratch, const Partials& partials) const {
+    const int32_t begin = chunk * kChunkTokens;
+    const int32_t size = VisibleIn(chunk, tile, tile.count - 1);
+    const int64_t dim = shape.head_dim;
+    std::fill_n(partials.out, Rows(tile) * dim, 0.0f);
     for (int32_t at = 0; at < size; at += kBlockTokens) {
       const KvBlock block = Block(tile, kv_head, begin + at);
       const int32_t tokens = std::min(kBlockTokens, size - at);
       if (VisibleIn(chunk, tile, 0) >= at + tokens) {
-        Accumulate(block, scores + at, tile.count * group(), tokens, partials.out);
+        Accumulate(block, scratch.scores + at, Rows(tile), tokens, partials.out);
         continue;
       }
       for (int32_t i = 0; i < tile.count; ++i) {  // the diagonal: each token sees one more
         const int32_t visible = std::min(VisibleIn(chunk, tile, i) - at, tokens);
         const int64_t row = static_cast<int64_t>(i) * group();
         if (visible > 0) {
-          Accumulate(block, scores + row * kChunkTokens + at, group(), visible,
+          Accumulate(block, scratch.scores + row * kChunkTokens + at, group(), visible,
                      partials.out + row * dim);
         }
       }
@@ -187,11 +248,11 @@ struct Pass {
     }
   }
 
-  void AttendTile(const TokenTile& tile, int32_t kv_head, const ThreadScratch& scratch) const {
-    GatherQueries(tile, kv_head, scratch.q);
-    AttendChunk(tile, kv_head, 0, scratch.q, scratch.scores, scratch.total);
+  void AttendTile(const TokenTile& tile, int32_t kv_head, ThreadScratch scratch) const {
+    GatherQueries(tile, kv_head, scratch);
+    AttendChunk(tile, kv_head, 0, scratch, scratch.total);
     for (int32_t c = 1; c < Chunks(Visible(tile, tile.count - 1)); ++c) {
-      AttendChunk(tile, kv_head, c, scratch.q, scratch.scores, scratch.chunk);
+      AttendChunk(tile, kv_head, c, scratch, scratch.chunk);
       FoldChunk(tile, c, scratch.total, scratch.chunk);
     }
     Finish(tile, kv_head, scratch.total);
@@ -214,10 +275,10 @@ void AttendSplit(Workers& workers, const Pass& pass, const TokenTile* tiles, int
     const int32_t chunk = index % chunks;
     const TokenTile& tile = tiles[unit / kv_heads];
     if (chunk >= Chunks(pass.Visible(tile, 0))) return;
-    const ThreadScratch scratch =
+    ThreadScratch scratch =
         ThreadScratch::At(thread_scratch + thread * scratch_bytes, pass.group(), dim);
-    pass.GatherQueries(tile, unit % kv_heads, scratch.q);
-    pass.AttendChunk(tile, unit % kv_heads, chunk, scratch.q, scratch.scores, place(unit, chunk));
+    pass.GatherQueries(tile, unit % kv_heads, scratch);
+    pass.AttendChunk(tile, unit % kv_heads, chunk, scratch, place(unit, chunk));
   });
   workers.ParallelFor(num_tiles * kv_heads, [&](int32_t unit) {
     const TokenTile& tile = tiles[unit / kv_heads];

@@ -20,8 +20,7 @@ namespace {
 
 using kernels::kQuantBlock;
 using kernels::kTileRows;
-
-bool IsQuantized(DType dtype) { return Traits(dtype).block_elements > 1; }
+using kernels::Packing;
 
 int64_t Tiles(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
 
@@ -93,14 +92,39 @@ absl::Status NotFinite(const StackedRows& rows, absl::Span<const Tensor> parts, 
 
 }  // namespace
 
+namespace {
+
+kernels::QuantizedRows TakeQuantizedRows(Arena& arena, int64_t rows, int64_t cols) {
+  const int64_t blocks = rows * (cols / kQuantBlock);
+  return {arena.Take<int8_t>(rows * cols), arena.Take<float>(blocks), arena.Take<int32_t>(blocks),
+          rows, cols};
+}
+
+kernels::SuperRows TakeSuperRows(Arena& arena, int64_t rows, int64_t cols) {
+  kernels::SuperRows x = {};
+  x.rows = rows;
+  x.cols = cols;
+  const int64_t elements = rows * x.padded();
+  x.values = arena.Take<int8_t>(rows * x.stride());
+  x.scales = arena.Take<float>(elements / kernels::kActivationBlock);
+  x.offset = arena.Take<int32_t>(elements / kQuantBlock);
+  x.half_offset = arena.Take<int32_t>(elements / 16);
+  x.sums = arena.Take<int16_t>(elements / kQuantBlock);
+  return x;
+}
+
+}  // namespace
+
 size_t QuantizedRowsBytes(int64_t rows, int64_t cols) {
-  const size_t blocks = rows * (cols / kQuantBlock);
-  return Arena::Bytes<int8_t>(rows * cols) + Arena::Bytes<float>(blocks) +
-         Arena::Bytes<int32_t>(blocks);
+  Arena q8(nullptr);
+  TakeQuantizedRows(q8, rows, cols);
+  Arena super(nullptr);
+  TakeSuperRows(super, rows, cols);
+  return std::max(q8.taken(), super.taken());
 }
 
 size_t PackedMatrix::PackedBytes(DType dtype, int64_t rows, int64_t cols) {
-  return Tiles(rows) * kernels::TileBytes(dtype, cols);
+  return Tiles(rows) * kernels::TileBytes(kernels::PackingOf(dtype), cols);
 }
 
 absl::StatusOr<PackedMatrix> PackedMatrix::Pack(Workers& workers, absl::Span<const Tensor> parts) {
@@ -114,7 +138,7 @@ absl::StatusOr<PackedMatrix> PackedMatrix::Pack(Workers& workers, absl::Span<con
                           Pages::Allocate(PackedBytes(matrix.dtype_, matrix.rows_, matrix.cols_)));
   constexpr int64_t kTilesPerIndex = 8;
   const int64_t tiles = Tiles(matrix.rows_);
-  const size_t tile_bytes = kernels::TileBytes(matrix.dtype_, matrix.cols_);
+  const size_t tile_bytes = kernels::TileBytes(kernels::PackingOf(matrix.dtype_), matrix.cols_);
   std::atomic<int64_t> first_bad{tiles};
   workers.ParallelFor((tiles + kTilesPerIndex - 1) / kTilesPerIndex, [&](int32_t index) {
     const int64_t begin = index * kTilesPerIndex;
@@ -132,53 +156,90 @@ absl::StatusOr<PackedMatrix> PackedMatrix::Pack(Workers& workers, absl::Span<con
   return matrix;
 }
 
+namespace {
+
+// The input in the form that a packing multiplies.
+struct MatMulInput {
+  const float* plain;
+  int64_t rows;
+  kernels::QuantizedRows quantized;
+  kernels::SuperRows super;
+};
+
+MatMulInput Quantize(Workers& workers, Packing packing, const float* x, int32_t rows,
+                     int64_t cols) {
+  const kernels::Table& k = workers.kernels();
+  MatMulInput input = {x, rows, {}, {}};
+  if (packing == Packing::kF32 || packing == Packing::kF16 || packing == Packing::kBF16) {
+    return input;
+  }
+  Arena arena(workers.scratch(QuantizedRowsBytes(rows, cols)));
+  if (packing == Packing::kQ8_0) {
+    input.quantized = TakeQuantizedRows(arena, rows, cols);
+    workers.ParallelFor(rows,
+                        [&](int32_t m) { k.QuantizeRows(x + m * cols, input.quantized.Row(m)); });
+  } else {
+    input.super = TakeSuperRows(arena, rows, cols);
+    workers.ParallelFor(rows,
+                        [&](int32_t m) { k.QuantizeSuperRows(x + m * cols, input.super.Row(m)); });
+  }
+  return input;
+}
+
+// The products of one piece of a matrix's tiles.
+void MultiplyPiece(const kernels::Table& k, Packing packing, const kernels::PackedRows& piece,
+                   const MatMulInput& x, float* out, int64_t out_stride) {
+  switch (packing) {
+    case Packing::kF32:
+      return k.MatMulF32(piece, x.plain, x.rows, out, out_stride);
+    case Packing::kF16:
+      return k.MatMulF16(piece, x.plain, x.rows, out, out_stride);
+    case Packing::kBF16:
+      return k.MatMulBF16(piece, x.plain, x.rows, out, out_stride);
+    case Packing::kQ8_0:
+      return k.MatMulQ8_0(piece, x.quantized, out, out_stride);
+    case Packing::kInt4:
+      return k.MatMulInt4(piece, x.super, out, out_stride);
+    case Packing::kInt4Min:
+      return k.MatMulInt4Min(piece, x.super, out, out_stride);
+    case Packing::kInt5:
+      return k.MatMulInt5(piece, x.super, out, out_stride);
+    case Packing::kInt5Min:
+      return k.MatMulInt5Min(piece, x.super, out, out_stride);
+    case Packing::kInt6:
+      return k.MatMulInt6(piece, x.super, out, out_stride);
+  }
+}
+
+}  // namespace
+
 void MatMul(Workers& workers, const PackedMatrix& w, const float* x, int32_t rows, float* out,
             int64_t out_stride) {
   const kernels::Table& k = workers.kernels();
+  const Packing packing = kernels::PackingOf(w.dtype());
   const int64_t cols = w.cols();
-  kernels::QuantizedRows quantized{nullptr, nullptr, nullptr, rows, cols};
-  if (IsQuantized(w.dtype())) {
-    Arena arena(workers.scratch(QuantizedRowsBytes(rows, cols)));
-    quantized.values = arena.Take<int8_t>(rows * cols);
-    quantized.scales = arena.Take<float>(rows * (cols / kQuantBlock));
-    quantized.offset = arena.Take<int32_t>(rows * (cols / kQuantBlock));
-    workers.ParallelFor(rows, [&](int32_t m) {
-      const int64_t block = m * (cols / kQuantBlock);
-      k.QuantizeRows(x + m * cols, {quantized.values + m * cols, quantized.scales + block,
-                                    quantized.offset + block, 1, cols});
-    });
-  }
+  const MatMulInput input = Quantize(workers, packing, x, rows, cols);
   // Enough pieces for threads to balance, each enough work to be worth the taking. Even, since
   // kernels like two tiles at once.
   const int64_t tiles = Tiles(w.rows());
   const int64_t piece = std::clamp<int64_t>(tiles / (8 * workers.threads()), 2, 16) & ~int64_t{1};
-  const size_t tile_bytes = kernels::TileBytes(w.dtype(), cols);
+  const size_t tile_bytes = kernels::TileBytes(packing, cols);
   workers.ParallelFor((tiles + piece - 1) / piece, [&](int32_t index) {
     const int64_t first = index * piece * kTileRows;
     const kernels::PackedRows part{w.data() + index * piece * tile_bytes,
                                    std::min(piece * kTileRows, w.rows() - first), cols};
-    switch (w.dtype()) {
-      case DType::kF32:
-        return k.MatMulF32(part, x, rows, out + first, out_stride);
-      case DType::kF16:
-        return k.MatMulF16(part, x, rows, out + first, out_stride);
-      case DType::kBF16:
-        return k.MatMulBF16(part, x, rows, out + first, out_stride);
-      case DType::kQ8_0:
-        return k.MatMulQ8_0(part, quantized, out + first, out_stride);
-      case DType::kQ4_0:
-        return k.MatMulQ4_0(part, quantized, out + first, out_stride);
-    }
+    MultiplyPiece(k, packing, part, input, out + first, out_stride);
   });
 }
 
 void EmbedRows(Workers& workers, const PackedMatrix& table, absl::Span<const TokenId> ids,
                float* out) {
-  const size_t tile_bytes = kernels::TileBytes(table.dtype(), table.cols());
+  const Packing packing = kernels::PackingOf(table.dtype());
+  const size_t tile_bytes = kernels::TileBytes(packing, table.cols());
   workers.ParallelFor(static_cast<int32_t>(ids.size()), [&](int32_t i) {
     HEARTH_CHECK(ids[i] >= 0 && ids[i] < table.rows());
-    kernels::UnpackRow(table.dtype(), table.data() + ids[i] / kTileRows * tile_bytes,
-                       ids[i] % kTileRows, table.cols(), out + i * table.cols());
+    kernels::UnpackRow(packing, table.data() + ids[i] / kTileRows * tile_bytes, ids[i] % kTileRows,
+                       table.cols(), out + i * table.cols());
   });
 }
 

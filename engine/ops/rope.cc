@@ -7,16 +7,26 @@
 namespace hearth::ops {
 namespace {
 
+// Quantises a head and spreads it over its block. `row` holds head_dim.
+void StoreInt8(const kernels::Table& k, const KvBlock& block, int32_t slot, int32_t head_dim,
+               const float* key, const float* value, int8_t* row) {
+  auto* keys = reinterpret_cast<int8_t*>(block.keys);
+  auto* values = reinterpret_cast<int8_t*>(block.values);
+  k.QuantizeKv(key, head_dim, row, block.key_scales + slot);
+  for (int64_t i = 0; i < head_dim; ++i) keys[kernels::KeyIndex(slot, i)] = row[i];
+  for (int64_t i = head_dim; i < kernels::PaddedHead(head_dim); ++i) {
+    keys[kernels::KeyIndex(slot, i)] = 0;
+  }
+  k.QuantizeKv(value, head_dim, row, block.value_scales + slot);
+  for (int64_t i = 0; i < head_dim; ++i) values[kernels::ValueIndex(slot, i, head_dim)] = row[i];
+}
+
 void StoreToken(const kernels::Table& k, const KvBlock& block, KvType type, int32_t slot,
-                int32_t head_dim, const float* key, const float* value) {
+                int32_t head_dim, const float* key, const float* value, int8_t* row) {
   const size_t first = static_cast<size_t>(slot) * head_dim;
   switch (type) {
     case KvType::kInt8:
-      k.QuantizeKv(key, head_dim, reinterpret_cast<int8_t*>(block.keys) + first,
-                   block.key_scales + slot);
-      k.QuantizeKv(value, head_dim, reinterpret_cast<int8_t*>(block.values) + first,
-                   block.value_scales + slot);
-      return;
+      return StoreInt8(k, block, slot, head_dim, key, value, row);
     case KvType::kF16:
       k.NarrowKv(key, head_dim, reinterpret_cast<uint16_t*>(block.keys) + first);
       k.NarrowKv(value, head_dim, reinterpret_cast<uint16_t*>(block.values) + first);
@@ -61,9 +71,12 @@ void RopeAndStore(Workers& workers, const Batch& batch, const AttentionShape& sh
                   const RopeTable* const rope[2], int32_t layer, float* qkv, KvStore& kv) {
   const kernels::Table& k = workers.kernels();
   const auto rotate = shape.pairing == RopePairing::kHalves ? k.RopeHalves : k.RopeAdjacent;
-  Arena arena(workers.scratch(Arena::Bytes<TokenTile>(batch.num_tokens)));
+  const size_t row_bytes = Arena::Bytes<int8_t>(shape.head_dim);
+  Arena arena(
+      workers.scratch(Arena::Bytes<TokenTile>(batch.num_tokens) + workers.threads() * row_bytes));
   TokenTile* tokens = arena.Take<TokenTile>(batch.num_tokens);
-  workers.ParallelFor(ListTiles(batch, 1, tokens), [&](int32_t t) {
+  int8_t* rows = arena.Take<int8_t>(workers.threads() * row_bytes);
+  workers.ParallelFor(ListTiles(batch, 1, tokens), [&](int32_t t, int32_t thread) {
     const BatchEntry& entry = batch.entries[tokens[t].entry];
     const int32_t position = entry.start + tokens[t].first;
     const RopeTable& table = *rope[static_cast<int>(entry.regime)];
@@ -75,7 +88,8 @@ void RopeAndStore(Workers& workers, const Batch& batch, const AttentionShape& sh
     for (int32_t h = 0; h < shape.kv_heads; ++h) {
       const int64_t offset = static_cast<int64_t>(h) * shape.head_dim;
       StoreToken(k, kv.Block(layer, entry.blocks[position / kBlockTokens], h), kv.type(),
-                 position % kBlockTokens, shape.head_dim, key + offset, value + offset);
+                 position % kBlockTokens, shape.head_dim, key + offset, value + offset,
+                 rows + thread * row_bytes);
     }
   });
 }

@@ -13,7 +13,7 @@ namespace hearth::ops {
 // Takes arrays, each aligned to 64 bytes, from the front of a piece of memory.
 class Arena {
  public:
-  explicit Arena(std::byte* begin) : next_(begin) {}
+  explicit Arena(std::byte* begin) : begin_(reinterpret_cast<uintptr_t>(begin)), next_(begin_) {}
 
   template <typename T>
   T* Take(size_t count) {
@@ -22,6 +22,9 @@ class Arena {
     return array;
   }
 
+  // Bytes so far. An arena that begins at null only counts.
+  size_t taken() const { return next_ - begin_; }
+
   // What Take advances by.
   template <typename T>
   static constexpr size_t Bytes(size_t count) {
@@ -29,7 +32,8 @@ class Arena {
   }
 
  private:
-  std::byte* next_;
+  uintptr_t begin_;
+  uintptr_t next_;
 };
 
 // Successive tokens of one entry of a batch.

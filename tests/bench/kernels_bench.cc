@@ -61,6 +61,31 @@ struct Quantized {
   QuantizedRows view;
 };
 
+struct Super {
+  explicit Super(int64_t rows) {
+    view.rows = rows;
+    view.cols = kCols;
+    const int64_t elements = rows * view.padded();
+    values.resize(rows * view.stride());
+    scales.resize(elements / kActivationBlock);
+    offset.resize(elements / kQuantBlock);
+    half_offset.resize(elements / 16);
+    sums.resize(elements / kQuantBlock);
+    view.values = values.data();
+    view.scales = scales.data();
+    view.offset = offset.data();
+    view.half_offset = half_offset.data();
+    view.sums = sums.data();
+    scalar::QuantizeSuperRows(Floats(rows * kCols).data(), view);
+  }
+  std::vector<int8_t> values;
+  std::vector<float> scales;
+  std::vector<int32_t> offset;
+  std::vector<int32_t> half_offset;
+  std::vector<int16_t> sums;
+  SuperRows view = {};
+};
+
 void SetRates(State& state, double bytes, double operations) {
   const double iterations = static_cast<double>(state.iterations());
   state.counters["GB/s"] = Counter(bytes * iterations * 1e-9, Counter::kIsRate);
@@ -88,8 +113,8 @@ BENCHMARK(Read)->Threads(1)->Threads(2)->UseRealTime();
 
 // multiply(w, out) is called for successive slices of a matrix.
 template <typename Multiply>
-void WalkWeights(State& state, DType dtype, Multiply multiply) {
-  const size_t slice_bytes = kSliceTiles * TileBytes(dtype, kCols);
+void WalkWeights(State& state, Packing packing, Multiply multiply) {
+  const size_t slice_bytes = kSliceTiles * TileBytes(packing, kCols);
   const size_t slices = kWeightBytes / slice_bytes / state.threads();
   const std::byte* begin = Weights() + state.thread_index() * slices * slice_bytes;
   const int64_t rows = state.range(0);
@@ -102,26 +127,46 @@ void WalkWeights(State& state, DType dtype, Multiply multiply) {
   SetRates(state, slice_bytes, 2.0 * out.size() * kCols);
 }
 
-void Plain(State& state, DType dtype, MatMulFloatFn* fn) {
+void Plain(State& state, Packing packing, MatMulFloatFn* fn) {
   const int64_t rows = state.range(0);
   const std::vector<float> x = Floats(rows * kCols);
-  WalkWeights(state, dtype, [&](const PackedRows& w, float* out) {
+  WalkWeights(state, packing, [&](const PackedRows& w, float* out) {
     fn(w, x.data(), rows, out, kSliceTiles * kTileRows);
   });
 }
 
-void Blocks(State& state, DType dtype, MatMulQuantizedFn* fn) {
-  const Quantized x(state.range(0));
-  WalkWeights(state, dtype, [&](const PackedRows& w, float* out) {
+void MultiplySuper(State& state, Packing packing, MatMulSuperFn* fn) {
+  const Super x(state.range(0));
+  WalkWeights(state, packing, [&](const PackedRows& w, float* out) {
     fn(w, x.view, out, kSliceTiles * kTileRows);
   });
 }
 
-void RunMatMulF32(State& state, MatMulFloatFn* fn) { Plain(state, DType::kF32, fn); }
-void RunMatMulF16(State& state, MatMulFloatFn* fn) { Plain(state, DType::kF16, fn); }
-void RunMatMulBF16(State& state, MatMulFloatFn* fn) { Plain(state, DType::kBF16, fn); }
-void RunMatMulQ8_0(State& state, MatMulQuantizedFn* fn) { Blocks(state, DType::kQ8_0, fn); }
-void RunMatMulQ4_0(State& state, MatMulQuantizedFn* fn) { Blocks(state, DType::kQ4_0, fn); }
+void RunMatMulF32(State& state, MatMulFloatFn* fn) { Plain(state, Packing::kF32, fn); }
+void RunMatMulF16(State& state, MatMulFloatFn* fn) { Plain(state, Packing::kF16, fn); }
+void RunMatMulBF16(State& state, MatMulFloatFn* fn) { Plain(state, Packing::kBF16, fn); }
+void RunMatMulQ8_0(State& state, MatMulQuantizedFn* fn) {
+  const Quantized x(state.range(0));
+  WalkWeights(state, Packing::kQ8_0, [&](const PackedRows& w, float* out) {
+    fn(w, x.view, out, kSliceTiles * kTileRows);
+  });
+}
+void RunMatMulInt4(State& state, MatMulSuperFn* fn) { MultiplySuper(state, Packing::kInt4, fn); }
+void RunMatMulInt4Min(State& state, MatMulSuperFn* fn) {
+  MultiplySuper(state, Packing::kInt4Min, fn);
+}
+void RunMatMulInt5(State& state, MatMulSuperFn* fn) { MultiplySuper(state, Packing::kInt5, fn); }
+void RunMatMulInt5Min(State& state, MatMulSuperFn* fn) {
+  MultiplySuper(state, Packing::kInt5Min, fn);
+}
+void RunMatMulInt6(State& state, MatMulSuperFn* fn) { MultiplySuper(state, Packing::kInt6, fn); }
+
+void RunQuantizeSuperRows(State& state, QuantizeSuperRowsFn* fn) {
+  Super x(1);
+  const std::vector<float> values = Floats(kCols);
+  for (auto _ : state) fn(values.data(), x.view);
+  SetRates(state, kCols * 4, 0);
+}
 
 void RunQuantizeRows(State& state, QuantizeRowsFn* fn) {
   Quantized x(1);
@@ -195,9 +240,30 @@ void WalkBlock(State& state, int64_t element_bytes, Call call) {
   for (auto _ : state) call(q.data(), rows, out.data());
   SetRates(state, kTokens * kDim * element_bytes, 2.0 * rows * kTokens * kDim);
 }
+struct Heads {
+  explicit Heads(int64_t rows)
+      : values(rows * kDim),
+        scales(rows),
+        offset(rows),
+        view{values.data(), scales.data(), offset.data(), rows, kDim} {
+    scalar::QuantizeHeads(Floats(rows * kDim).data(), view);
+  }
+  std::vector<int8_t> values;
+  std::vector<float> scales;
+  std::vector<int32_t> offset;
+  QuantizedHeads view;
+};
+
+void RunQuantizeHeads(State& state, QuantizeHeadsFn* fn) {
+  const Heads heads(3);
+  const std::vector<float> x = Floats(3 * kDim);
+  for (auto _ : state) fn(x.data(), heads.view);
+  SetRates(state, 3 * kDim * 4, 0);
+}
 void RunQkInt8(State& state, QkInt8Fn* fn) {
-  WalkBlock(state, 1, [&](const float* q, int64_t rows, float* out) {
-    fn(q, rows, kInt8.data(), kF16.data(), kTokens, kDim, out, kTokens);
+  const Heads heads(state.range(0));
+  WalkBlock(state, 1, [&](const float*, int64_t, float* out) {
+    fn(heads.view, kInt8.data(), kF16.data(), kTokens, out, kTokens);
   });
 }
 void RunQkF16(State& state, QkF16Fn* fn) {
@@ -205,9 +271,21 @@ void RunQkF16(State& state, QkF16Fn* fn) {
     fn(q, rows, kF16.data(), kTokens, kDim, out, kTokens);
   });
 }
+void RunQuantizeWeights(State& state, QuantizeWeightsFn* fn) {
+  std::vector<float> p(kChunkTokens, 1.0f);
+  std::vector<int16_t> w(kChunkTokens);
+  std::vector<uint16_t> one(kCacheBlock, 0x3c00);
+  const std::vector<const uint16_t*> scales(kChunkTokens / kCacheBlock, one.data());
+  for (auto _ : state)
+    benchmark::DoNotOptimize(fn(p.data(), scales.data(), kChunkTokens, w.data()));
+  SetRates(state, kChunkTokens * 4, 0);
+}
 void RunPvInt8(State& state, PvInt8Fn* fn) {
-  WalkBlock(state, 1, [&](const float* p, int64_t rows, float* out) {
-    fn(p, kTokens, rows, kInt8.data(), kF16.data(), kTokens, kDim, out);
+  const std::vector<int16_t> w(state.range(0) * kTokens, 12345);
+  std::vector<int32_t> sums(state.range(0) * kDim);
+  WalkBlock(state, 1, [&](const float*, int64_t rows, float*) {
+    std::fill(sums.begin(), sums.end(), 0);
+    fn(w.data(), kTokens, rows, kInt8.data(), kDim, sums.data());
   });
 }
 void RunPvF16(State& state, PvF16Fn* fn) {

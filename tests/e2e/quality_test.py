@@ -19,9 +19,15 @@ BOUNDS = {
     ("q8_0", "int8"): 2e-5,
     ("q4_0", "f16"): 1e-3,
     ("q4_0", "int8"): 1e-3,
+    ("q4_1", "int8"): 6e-4,
+    ("q5_0", "int8"): 6e-4,
+    ("q5_1", "int8"): 1.2e-4,
+    ("q4_k", "int8"): 6e-4,
+    ("q5_k", "int8"): 1.2e-4,
+    ("q6_k", "int8"): 4e-5,
 }
 if SANITIZED:  # slower by far, and a figure is a figure
-    BOUNDS = {key: bound for key, bound in BOUNDS.items() if key[1] == "int8" and "q" in key[0]}
+    BOUNDS = {key: bound for key, bound in BOUNDS.items() if key in (("q8_0", "int8"), ("q4_k", "int8"))}
 PASSAGES = 40
 
 

@@ -195,9 +195,9 @@ std::vector<Case> Cases() {
 #ifdef __SANITIZE_THREAD__
   return {{"q8_0", KvType::kInt8, 100}};  // the threads do the same whatever the type
 #endif
-  return {{"f32", KvType::kF32, 100},   {"f16", KvType::kF16, 100},  {"bf16", KvType::kInt8, 100},
-          {"q8_0", KvType::kInt8, 100}, {"q8_0", KvType::kF16, 300}, {"q4_0", KvType::kInt8, 100},
-          {"q4_0", KvType::kInt8, 300}};
+  return {{"f32", KvType::kF32, 100},   {"f16", KvType::kF16, 100},   {"bf16", KvType::kInt8, 100},
+          {"q8_0", KvType::kInt8, 100}, {"q8_0", KvType::kF16, 300},  {"q4_0", KvType::kInt8, 100},
+          {"q4_0", KvType::kInt8, 300}, {"q4_k", KvType::kInt8, 100}, {"q6_k", KvType::kF16, 100}};
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, SameBits, testing::ValuesIn(Cases()),

@@ -287,11 +287,11 @@ TEST(GgufCheckpointTest, M14_EmbeddingMissing) {
 TEST(GgufCheckpointTest, M14_UnsupportedQuantisation) {
   GgufWriter gguf = SmallGguf();
   gguf.AddTensor("blk.0.ffn_up.weight", {2, 256}, DType::kF32);
-  gguf.tensors.back().type = 12;
-  gguf.tensors.back().bytes = 2 * 144;
+  gguf.tensors.back().type = 11;
+  gguf.tensors.back().bytes = 2 * 110;
   EXPECT_EQ(Refusal(gguf),
-            "tensor blk.0.ffn_up.weight: unsupported type Q4_K, expected one of F32, F16, BF16, "
-            "Q8_0, Q4_0");
+            "tensor blk.0.ffn_up.weight: unsupported type Q3_K, expected one of F32, F16, BF16, "
+            "Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K, Q6_K");
 }
 
 TEST(GgufCheckpointTest, ReadsTheVocabulary) {

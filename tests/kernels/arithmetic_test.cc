@@ -3,10 +3,13 @@
 // most about (m + 1) * epsilon times the sum of the products' magnitudes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "engine/kernels/declarations.h"
+#include "engine/kernels/superblock.h"
 #include "engine/tensor/detmath.h"
 #include "tests/kernels/inputs.h"
 
@@ -28,8 +31,9 @@ struct Sum {
 // Row `row` of packed weights as f32.
 std::vector<float> WeightRow(DType dtype, const PackedRows& w, int64_t row) {
   std::vector<float> out(w.cols);
-  UnpackRow(dtype, w.tiles + row / kTileRows * TileBytes(dtype, w.cols), row % kTileRows, w.cols,
-            out.data());
+  const Packing packing = PackingOf(dtype);
+  UnpackRow(packing, w.tiles + row / kTileRows * TileBytes(packing, w.cols), row % kTileRows,
+            w.cols, out.data());
   return out;
 }
 
@@ -57,35 +61,135 @@ TEST(Arithmetic, MatMulOfPlainWeights) {
 
 // Quantising moves an activation by half a step at most, so an output moves by at most half a
 // step times the weights' magnitudes; the float chain adds its roundings.
-TEST(Arithmetic, MatMulOfQuantizedWeights) {
+TEST(Arithmetic, MatMulOfQ8_0) {
   Inputs inputs(2);
   constexpr int64_t kRows = 3, kOutputs = 19, kCols = 1056;
-  const std::pair<DType, MatMulQuantizedFn*> formats[] = {{DType::kQ8_0, scalar::MatMulQ8_0},
-                                                          {DType::kQ4_0, scalar::MatMulQ4_0}};
-  for (const auto& [dtype, multiply] : formats) {
-    Packed w = Pack(dtype, inputs.FileRows(dtype, kOutputs, kCols), kOutputs, kCols);
-    const std::vector<float> x = inputs.Values(Kind::kNormal, kRows * kCols);
-    Quantized quantized(kRows, kCols);
-    scalar::QuantizeRows(x.data(), quantized.view());
+  Packed w = Pack(DType::kQ8_0, inputs.FileRows(DType::kQ8_0, kOutputs, kCols), kOutputs, kCols);
+  const std::vector<float> x = inputs.Values(Kind::kNormal, kRows * kCols);
+  Quantized quantized(kRows, kCols);
+  scalar::QuantizeRows(x.data(), quantized.view());
+  std::vector<float> out(kRows * kOutputs);
+  scalar::MatMulQ8_0(w.view, quantized.view(), out.data(), kOutputs);
+  for (int64_t n = 0; n < kOutputs; ++n) {
+    const std::vector<float> row = WeightRow(DType::kQ8_0, w.view, n);
+    for (int64_t m = 0; m < kRows; ++m) {
+      Sum exact;      // on the activations as given
+      Sum quantised;  // on what they were quantised to
+      double half_steps = 0;
+      for (int64_t k = 0; k < kCols; ++k) {
+        const double d = quantized.scales[(m * kCols + k) / 32];
+        exact.Add(double{row[k]} * x[m * kCols + k]);
+        quantised.Add(row[k] * d * quantized.values[m * kCols + k]);
+        half_steps += std::abs(row[k]) * d / 2;
+      }
+      const float actual = out[m * kOutputs + n];
+      const double roundings = (kCols / 32 + 4) * kEpsilon * quantised.magnitude;
+      EXPECT_NEAR(actual, quantised.value, roundings);
+      EXPECT_NEAR(actual, exact.value, half_steps * (1 + 256 * kEpsilon) + roundings);
+    }
+  }
+}
+
+struct SuperFormat {
+  DType dtype;
+  MatMulSuperFn* multiply;
+};
+constexpr SuperFormat kSuperFormats[] = {
+    {DType::kQ4_0, scalar::MatMulInt4},    {DType::kQ4_1, scalar::MatMulInt4Min},
+    {DType::kQ5_0, scalar::MatMulInt5},    {DType::kQ5_1, scalar::MatMulInt5Min},
+    {DType::kQ4_K, scalar::MatMulInt4Min}, {DType::kQ5_K, scalar::MatMulInt5Min},
+    {DType::kQ6_K, scalar::MatMulInt6}};
+
+// The weights that a row of a file stands for once its scales are multiples of a common one: from
+// the multipliers' part and from the minima's.
+struct SuperWeights {
+  std::vector<double> scaled;
+  std::vector<double> minimum;
+};
+
+SuperWeights WeightsOf(DType dtype, const std::byte* row, int64_t cols) {
+  const SuperLayout layout = LayoutOf(PackingOf(dtype));
+  SuperWeights weights;
+  Superblock block;
+  for (int64_t k = 0; k < cols; ++k) {
+    const int64_t i = k % kSuperblock;
+    if (i == 0) {
+      block = {};
+      EXPECT_TRUE(ReadSuperblock(dtype, row, cols, k / kSuperblock, &block));
+    }
+    const double n = block.multipliers[i / layout.multiplier_elements];
+    weights.scaled.push_back(F16ToF32(block.scale) * n * (block.codes[i] - layout.offset));
+    weights.minimum.push_back(
+        layout.minima ? double{F16ToF32(block.minimum_scale)} * block.minima[i / 32] : 0.0);
+  }
+  return weights;
+}
+
+TEST(Arithmetic, MatMulOfIntFormats) {
+  Inputs inputs(14);
+  constexpr int64_t kRows = 3, kOutputs = 19;
+  for (const auto& [dtype, multiply] : kSuperFormats) {
+    const int64_t cols = SomeCols(dtype);
+    const std::vector<std::byte> file = inputs.FileRows(dtype, kOutputs, cols);
+    Packed w = Pack(dtype, file, kOutputs, cols);
+    const std::vector<float> x = inputs.Values(Kind::kNormal, kRows * cols);
+    Super super(kRows, cols);
+    scalar::QuantizeSuperRows(x.data(), super.view());
+    const SuperRows view = super.view();
     std::vector<float> out(kRows * kOutputs);
-    multiply(w.view, quantized.view(), out.data(), kOutputs);
+    multiply(w.view, view, out.data(), kOutputs);
     for (int64_t n = 0; n < kOutputs; ++n) {
-      const std::vector<float> row = WeightRow(dtype, w.view, n);
+      const SuperWeights row = WeightsOf(dtype, &file[n * RowBytes(dtype, cols)], cols);
       for (int64_t m = 0; m < kRows; ++m) {
-        Sum exact;      // on the activations as given
-        Sum quantised;  // on what they were quantised to
+        Sum exact;
+        Sum quantised;
         double half_steps = 0;
-        for (int64_t k = 0; k < kCols; ++k) {
-          const double d = quantized.scales[(m * kCols + k) / 32];
-          exact.Add(double{row[k]} * x[m * kCols + k]);
-          quantised.Add(row[k] * d * quantized.values[m * kCols + k]);
-          half_steps += std::abs(row[k]) * d / 2;
+        for (int64_t k = 0; k < cols; ++k) {
+          const double d = view.scales[(m * view.padded() + k) / kActivationBlock];
+          const double q = view.values[m * view.stride() + k];
+          exact.Add((row.scaled[k] + row.minimum[k]) * x[m * cols + k]);
+          quantised.Add(row.scaled[k] * d * q);
+          quantised.Add(row.minimum[k] * d * q);
+          half_steps += std::abs(row.scaled[k] + row.minimum[k]) * d / 2;
         }
         const float actual = out[m * kOutputs + n];
-        const double roundings = (kCols / 32 + 4) * kEpsilon * quantised.magnitude;
-        EXPECT_NEAR(actual, quantised.value, roundings);
-        EXPECT_NEAR(actual, exact.value, half_steps * (1 + 256 * kEpsilon) + roundings);
+        const double roundings = (static_cast<double>(view.padded()) / kActivationBlock + 5) *
+                                 kEpsilon * quantised.magnitude;
+        EXPECT_NEAR(actual, quantised.value, roundings) << Traits(dtype).name;
+        EXPECT_NEAR(actual, exact.value, half_steps * (1 + 256 * kEpsilon) + roundings)
+            << Traits(dtype).name;
       }
+    }
+  }
+}
+
+TEST(Arithmetic, QuantizeSuperRowsSumsAndPads) {
+  Inputs inputs(15);
+  constexpr int64_t kRows = 2, kCols = 352;
+  const std::vector<float> x = inputs.Values(Kind::kNormal, kRows * kCols);
+  Super super(kRows, kCols);
+  scalar::QuantizeSuperRows(x.data(), super.view());
+  const SuperRows view = super.view();
+  for (int64_t m = 0; m < kRows; ++m) {
+    const int8_t* values = view.values + m * view.stride();
+    int32_t sum16 = 0;
+    int32_t sum32 = 0;
+    for (int64_t k = 0; k < view.padded(); ++k) {
+      const double d = view.scales[(m * view.padded() + k) / kActivationBlock];
+      if (k < kCols) {
+        EXPECT_NEAR(values[k] * d, x[m * kCols + k], d * (0.5 + 127 * 4 * kEpsilon));
+      } else {
+        EXPECT_EQ(values[k], 0);
+      }
+      sum16 += values[k];
+      sum32 += values[k];
+      const int64_t at = m * view.padded() + k;
+      if (k % 16 == 15) {
+        EXPECT_EQ(view.half_offset[at / 16], -32 * std::exchange(sum16, 0));
+      }
+      if (k % 32 != 31) continue;
+      EXPECT_EQ(view.sums[at / 32], sum32);
+      EXPECT_EQ(view.offset[at / 32], -8 * std::exchange(sum32, 0));
     }
   }
 }
@@ -122,19 +226,27 @@ TEST(Arithmetic, QuantizeRowsTakesSubnormalBlocksWithoutOverflow) {
 
 TEST(Arithmetic, PoisonStaysInItsRow) {
   Inputs inputs(4);
-  constexpr int64_t kOutputs = 16, kCols = 64;
-  for (DType dtype : {DType::kQ8_0, DType::kQ4_0}) {
+  constexpr int64_t kOutputs = 16, kCols = 256;
+  for (DType dtype : kDTypes) {
+    if (!IsQuantized(dtype)) continue;
     Packed w = Pack(dtype, inputs.FileRows(dtype, kOutputs, kCols), kOutputs, kCols);
     for (float poison :
          {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
           -std::numeric_limits<float>::infinity()}) {
       std::vector<float> x = inputs.Values(Kind::kNormal, 3 * kCols);
       x[kCols + 40] = poison;
-      Quantized q(3, kCols);
-      scalar::QuantizeRows(x.data(), q.view());
       std::vector<float> out(3 * kOutputs);
-      (dtype == DType::kQ8_0 ? scalar::MatMulQ8_0 : scalar::MatMulQ4_0)(w.view, q.view(),
-                                                                        out.data(), kOutputs);
+      if (dtype == DType::kQ8_0) {
+        Quantized q(3, kCols);
+        scalar::QuantizeRows(x.data(), q.view());
+        scalar::MatMulQ8_0(w.view, q.view(), out.data(), kOutputs);
+      } else {
+        Super q(3, kCols);
+        scalar::QuantizeSuperRows(x.data(), q.view());
+        std::find_if(std::begin(kSuperFormats), std::end(kSuperFormats), [&](const auto& format) {
+          return format.dtype == dtype;
+        })->multiply(w.view, q.view(), out.data(), kOutputs);
+      }
       for (int64_t n = 0; n < kOutputs; ++n) {
         EXPECT_TRUE(std::isfinite(out[n]));
         EXPECT_EQ(std::bit_cast<uint32_t>(out[kOutputs + n]), 0x7fc00000u);
@@ -243,30 +355,18 @@ TEST(Arithmetic, QkAndPv) {
   Inputs inputs(8);
   constexpr int64_t kRows = 3, kTokens = 7;
   for (int64_t dim : {8, 96, 128}) {
-    for (DType stored : {DType::kQ8_0, DType::kF16, DType::kF32}) {  // the first: int8 as cached
-      std::vector<int8_t> q8(kTokens * dim);
+    for (DType stored : {DType::kF16, DType::kF32}) {
       std::vector<float> f32 = inputs.Values(Kind::kNormal, kTokens * dim);
-      std::vector<uint16_t> f16(kTokens * dim), scales(kTokens);
+      std::vector<uint16_t> f16(kTokens * dim);
       std::vector<double> element(kTokens * dim);
-      for (int64_t t = 0; t < kTokens; ++t) {
-        scales[t] = F32ToF16(0.01f * (1 + inputs.Below(50)));
-        for (int64_t i = t * dim; i < (t + 1) * dim; ++i) {
-          q8[i] = static_cast<int8_t>(inputs.Below(255) - 127);
-          f16[i] = F32ToF16(f32[i]);
-          element[i] = stored == DType::kQ8_0  ? double{F16ToF32(scales[t])} * q8[i]
-                       : stored == DType::kF16 ? double{F16ToF32(f16[i])}
-                                               : double{f32[i]};
-        }
+      for (int64_t i = 0; i < kTokens * dim; ++i) {
+        f16[i] = F32ToF16(f32[i]);
+        element[i] = stored == DType::kF16 ? F16ToF32(f16[i]) : f32[i];
       }
       const std::vector<float> q = inputs.Values(Kind::kNormal, kRows * dim);
       const std::vector<float> p = inputs.Values(Kind::kNormal, kRows * kTokens);
       std::vector<float> scores(kRows * kTokens), out(kRows * dim, 0.0f);
-      if (stored == DType::kQ8_0) {
-        scalar::QkInt8(q.data(), kRows, q8.data(), scales.data(), kTokens, dim, scores.data(),
-                       kTokens);
-        scalar::PvInt8(p.data(), kTokens, kRows, q8.data(), scales.data(), kTokens, dim,
-                       out.data());
-      } else if (stored == DType::kF16) {
+      if (stored == DType::kF16) {
         scalar::QkF16(q.data(), kRows, f16.data(), kTokens, dim, scores.data(), kTokens);
         scalar::PvF16(p.data(), kTokens, kRows, f16.data(), kTokens, dim, out.data());
       } else {
@@ -289,6 +389,81 @@ TEST(Arithmetic, QkAndPv) {
         }
       }
     }
+  }
+}
+
+// Quantising a query moves an element by half a step at most; then the sum is exact.
+TEST(Arithmetic, QkInt8) {
+  Inputs inputs(19);
+  constexpr int64_t kRows = 3, kTokens = 7;
+  for (int64_t dim : {1, 8, 99, 128}) {
+    std::vector<int8_t> keys(kCacheBlock * PaddedHead(dim), 77);
+    std::vector<uint16_t> scales(kTokens);
+    for (uint16_t& scale : scales) scale = F32ToF16(0.01f * (1 + inputs.Below(50)));
+    for (int64_t t = 0; t < kTokens; ++t) {
+      for (int64_t i = 0; i < PaddedHead(dim); ++i) {
+        keys[KeyIndex(t, i)] = i < dim ? static_cast<int8_t>(inputs.Below(255) - 127) : 0;
+      }
+    }
+    const std::vector<float> x = inputs.Values(Kind::kNormal, kRows * dim);
+    std::vector<int8_t> values(kRows * PaddedHead(dim));
+    std::vector<float> q_scales(kRows);
+    std::vector<int32_t> offset(kRows);
+    const QuantizedHeads q = {values.data(), q_scales.data(), offset.data(), kRows, dim};
+    scalar::QuantizeHeads(x.data(), q);
+    std::vector<float> scores(kRows * kTokens);
+    scalar::QkInt8(q, keys.data(), scales.data(), kTokens, scores.data(), kTokens);
+    for (int64_t r = 0; r < kRows; ++r) {
+      int32_t sum = 0;
+      for (int64_t i = 0; i < PaddedHead(dim); ++i) sum += values[r * PaddedHead(dim) + i];
+      EXPECT_EQ(offset[r], -128 * sum);
+      for (int64_t t = 0; t < kTokens; ++t) {
+        Sum exact;
+        double half_steps = 0;
+        for (int64_t i = 0; i < dim; ++i) {
+          const double key = double{F16ToF32(scales[t])} * keys[KeyIndex(t, i)];
+          exact.Add(x[r * dim + i] * key);
+          half_steps += std::abs(key) * q_scales[r] / 2;
+        }
+        EXPECT_NEAR(scores[r * kTokens + t], exact.value,
+                    half_steps * (1 + 256 * kEpsilon) + 4 * kEpsilon * exact.magnitude);
+      }
+    }
+  }
+}
+
+TEST(Arithmetic, QuantizeWeightsAndPvInt8) {
+  Inputs inputs(20);
+  constexpr int64_t kTokens = 45, kDim = 20;  // a whole block and part of another
+  std::vector<uint16_t> f16(2 * kCacheBlock);
+  for (uint16_t& scale : f16) scale = F32ToF16(0.01f * (1 + inputs.Below(50)));
+  const uint16_t* scales[] = {f16.data(), f16.data() + kCacheBlock};
+  std::vector<int8_t> values(2 * kCacheBlock * kDim);
+  for (int8_t& value : values) value = static_cast<int8_t>(inputs.Below(255) - 127);
+  const std::vector<float> p = [&] {
+    std::vector<float> weights = inputs.Values(Kind::kNormal, kTokens);
+    for (float& weight : weights) weight = std::abs(weight);
+    return weights;
+  }();
+  std::vector<float> scaled = p;
+  std::vector<int16_t> w(kChunkTokens, 99);
+  const float d = scalar::QuantizeWeights(scaled.data(), scales, kTokens, w.data());
+  for (int64_t t = kTokens; t < kChunkTokens; ++t) EXPECT_EQ(w[t], 0);
+  std::vector<int32_t> sums(kDim, 0);
+  for (int64_t b = 0; b < 2; ++b) {
+    scalar::PvInt8(w.data() + b * kCacheBlock, kChunkTokens, 1,
+                   values.data() + b * kCacheBlock * kDim, kDim, sums.data());
+  }
+  for (int64_t i = 0; i < kDim; ++i) {
+    Sum exact;
+    double half_steps = 0;
+    for (int64_t t = 0; t < kTokens; ++t) {
+      const double value = values[t / 32 * kCacheBlock * kDim + ValueIndex(t % 32, i, kDim)];
+      exact.Add(p[t] * double{F16ToF32(f16[t])} * value);
+      half_steps += std::abs(value) * d / 2;
+    }
+    EXPECT_NEAR(static_cast<float>(sums[i]) * d, exact.value,
+                half_steps * (1 + 1e-3) + 4 * kEpsilon * exact.magnitude);
   }
 }
 

@@ -21,6 +21,28 @@ enum class Kind { kNormal, kZeros, kSubnormal, kHuge, kMixed, kSpecial };
 inline constexpr Kind kKinds[] = {Kind::kNormal, Kind::kZeros, Kind::kSubnormal,
                                   Kind::kHuge,   Kind::kMixed, Kind::kSpecial};
 
+// Where in a block of a file its floating-point numbers are.
+inline std::vector<size_t> FloatOffsets(DType dtype) {
+  switch (dtype) {
+    case DType::kQ4_1:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+      return {0, 2};
+    case DType::kQ6_K:
+      return {208};
+    default:
+      return {0};
+  }
+}
+
+// A number of columns that every type allows and that, where the type does, ends within a tile's
+// last superblock.
+inline int64_t SomeCols(DType dtype) {
+  const int32_t block = Traits(dtype).block_elements;
+  return block == 1 ? 172 : block == 32 ? 352 : 512;
+}
+
 class Inputs {
  public:
   explicit Inputs(uint32_t seed) : rng_(seed) {}
@@ -75,12 +97,14 @@ class Inputs {
     std::vector<std::byte> bytes(n * RowBytes(dtype, cols));
     for (std::byte& byte : bytes) byte = static_cast<std::byte>(rng_());
     for (size_t at = 0; at < bytes.size(); at += traits.block_bytes) {
-      const float value = Value(rng_() % 8 == 0 ? Kind::kMixed : Kind::kNormal);
-      const uint16_t half = dtype == DType::kBF16 ? F32ToBF16(value) : FiniteF16();
-      if (dtype == DType::kF32) {
-        std::memcpy(&bytes[at], &value, sizeof(value));
-      } else {
-        std::memcpy(&bytes[at], &half, sizeof(half));
+      for (size_t offset : FloatOffsets(dtype)) {
+        const float value = Value(rng_() % 8 == 0 ? Kind::kMixed : Kind::kNormal);
+        const uint16_t half = dtype == DType::kBF16 ? F32ToBF16(value) : FiniteF16();
+        if (dtype == DType::kF32) {
+          std::memcpy(&bytes[at], &value, sizeof(value));
+        } else {
+          std::memcpy(&bytes[at + offset], &half, sizeof(half));
+        }
       }
     }
     return bytes;
@@ -126,13 +150,14 @@ struct Packed {
 
 inline Packed Pack(DType dtype, const std::vector<std::byte>& file, int64_t rows, int64_t cols) {
   const int64_t tiles = (rows + kTileRows - 1) / kTileRows;
-  Packed packed{TileMemory(tiles * TileBytes(dtype, cols)), {}};
+  Packed packed{TileMemory(tiles * TileBytes(PackingOf(dtype), cols)), {}};
   for (int64_t t = 0; t < tiles; ++t) {
     std::array<const std::byte*, kTileRows> source = {};
     for (int64_t r = t * kTileRows; r < std::min(rows, (t + 1) * kTileRows); ++r) {
       source[r % kTileRows] = file.data() + r * RowBytes(dtype, cols);
     }
-    PackTile(dtype, source.data(), cols, packed.memory.data() + t * TileBytes(dtype, cols));
+    PackTile(dtype, source.data(), cols,
+             packed.memory.data() + t * TileBytes(PackingOf(dtype), cols));
   }
   packed.view = {packed.memory.data(), rows, cols};
   return packed;
@@ -155,6 +180,37 @@ struct Quantized {
  private:
   int64_t rows_;
   int64_t cols_;
+};
+
+struct Super {
+  Super(int64_t rows, int64_t cols) {
+    shape_.rows = rows;
+    shape_.cols = cols;
+    const int64_t elements = rows * shape_.padded();
+    values.assign(rows * shape_.stride(), 99);
+    scales.assign(elements / kActivationBlock, 99.0f);
+    offset.assign(elements / kQuantBlock, 99);
+    half_offset.assign(elements / 16, 99);
+    sums.assign(elements / kQuantBlock, 99);
+  }
+  SuperRows view() {
+    SuperRows view = shape_;
+    view.values = values.data();
+    view.scales = scales.data();
+    view.offset = offset.data();
+    view.half_offset = half_offset.data();
+    view.sums = sums.data();
+    return view;
+  }
+
+  std::vector<int8_t> values;
+  std::vector<float> scales;
+  std::vector<int32_t> offset;
+  std::vector<int32_t> half_offset;
+  std::vector<int16_t> sums;
+
+ private:
+  SuperRows shape_ = {};
 };
 
 }  // namespace hearth::kernels

@@ -7,60 +7,33 @@
 #include <cstring>
 #include <limits>
 
-#include "engine/tensor/blocks.h"
+#include "engine/kernels/packing.h"
 #include "engine/tensor/float16.h"
 #include "tests/ops/inputs.h"
+#include "tests/tools/quantize.h"
 
 namespace hearth::ops {
 namespace {
 
 using testing::HasSubstr;
 
-constexpr DType kAll[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
-
-// A matrix as a file would hold it, one byte off alignment, and its elements.
+// A matrix as a file would hold it, one byte off alignment, and its elements as they are packed
+// (tests/kernels/packing_test holds these against the file's).
 struct Source {
   Source(std::mt19937& rng, DType dtype, int64_t rows, int64_t cols)
-      : bytes(1 + rows * RowBytes(dtype, cols)), elements(rows * cols) {
-    const DTypeTraits traits = Traits(dtype);
-    for (std::byte& byte : bytes) byte = static_cast<std::byte>(rng());
-    for (int64_t b = 0; b < rows * cols / traits.block_elements; ++b) {
-      std::byte* block = &bytes[1 + b * traits.block_bytes];
-      const float value = static_cast<float>(rng() % 2001) * 1e-3f - 1.0f;
-      const uint16_t half = dtype == DType::kBF16 ? F32ToBF16(value) : F32ToF16(value);
-      if (dtype == DType::kF32) {
-        std::memcpy(block, &value, 4);
-      } else {
-        std::memcpy(block, &half, 2);
-      }
-      for (int i = 0; i < traits.block_elements; ++i) {
-        elements[b * traits.block_elements + i] = Element(dtype, block, i);
-      }
+      : bytes(1 + rows * RowBytes(dtype, cols)) {
+    const kernels::Packing packing = kernels::PackingOf(dtype);
+    std::vector<std::byte> tile(kernels::TileBytes(packing, cols));
+    std::vector<float> packed(cols);
+    for (int64_t r = 0; r < rows; ++r) {
+      std::byte* row = &bytes[1 + r * RowBytes(dtype, cols)];
+      EncodeRow(dtype, RandomFloats(rng, cols), row);
+      const std::byte* lanes[kernels::kTileRows] = {row};
+      EXPECT_TRUE(kernels::PackTile(dtype, lanes, cols, tile.data()));
+      kernels::UnpackRow(packing, tile.data(), 0, cols, packed.data());
+      elements.insert(elements.end(), packed.begin(), packed.end());
     }
     tensor = {dtype, 2, {rows, cols, 1, 1}, &bytes[1], bytes.size() - 1, ""};
-  }
-
-  static double Element(DType dtype, const std::byte* block, int i) {
-    uint16_t half;
-    std::memcpy(&half, block, 2);
-    switch (dtype) {
-      case DType::kF32: {
-        float value;
-        std::memcpy(&value, block, 4);
-        return value;
-      }
-      case DType::kF16:
-        return F16ToF32(half);
-      case DType::kBF16:
-        return BF16ToF32(half);
-      case DType::kQ8_0:
-        return F16ToF32(half) * double(static_cast<int8_t>(block[2 + i]));
-      case DType::kQ4_0: {
-        const int byte = static_cast<int>(block[2 + i % 16]);
-        return F16ToF32(half) * double((i < 16 ? byte & 15 : byte >> 4) - 8);
-      }
-    }
-    return 0;
   }
 
   std::vector<std::byte> bytes;
@@ -75,7 +48,9 @@ WorkersOptions Options() {
   return options;
 }
 
-int64_t Cols(DType dtype) { return Traits(dtype).block_elements > 1 ? 512 : 172; }
+int64_t Cols(DType dtype) {
+  return !IsQuantized(dtype) ? 172 : Traits(dtype).block_elements == 32 ? 352 : 512;
+}
 
 std::vector<float> Multiply(Workers& workers, const PackedMatrix& w, const std::vector<float>& x) {
   const int32_t rows = static_cast<int32_t>(x.size() / w.cols());
@@ -91,7 +66,7 @@ bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
 TEST(MatMul, MatchesDoubleWithinWhatQuantisingAndRoundingMove) {
   std::mt19937 rng(1);
   auto workers = MakeWorkers(2, "", Options());
-  for (DType dtype : kAll) {
+  for (DType dtype : kDTypes) {
     const int64_t cols = Cols(dtype), outputs = 333, rows = 9;
     const Source source(rng, dtype, outputs, cols);
     const PackedMatrix w = *PackedMatrix::Pack(*workers, {source.tensor});
@@ -118,7 +93,7 @@ TEST(MatMul, MatchesDoubleWithinWhatQuantisingAndRoundingMove) {
 
 TEST(MatMul, SameBitsForAllThreadsSetsAndBatches) {
   std::mt19937 rng(2);
-  for (DType dtype : kAll) {
+  for (DType dtype : kDTypes) {
     const int64_t cols = Cols(dtype), outputs = 530, rows = 37;
     const Source source(rng, dtype, outputs, cols);
     const std::vector<float> x = RandomFloats(rng, rows * cols);
@@ -143,7 +118,7 @@ TEST(MatMul, SameBitsForAllThreadsSetsAndBatches) {
 TEST(PackedMatrix, StacksParts) {
   std::mt19937 rng(3);
   auto workers = MakeWorkers(2, "", Options());
-  for (DType dtype : kAll) {
+  for (DType dtype : kDTypes) {
     const int64_t cols = Cols(dtype);
     const Source a(rng, dtype, 5, cols), b(rng, dtype, 18, cols), c(rng, dtype, 32, cols);
     const PackedMatrix all = *PackedMatrix::Pack(*workers, {a.tensor, b.tensor, c.tensor});
@@ -163,7 +138,7 @@ TEST(PackedMatrix, StacksParts) {
 TEST(PackedMatrix, ModelM15_NamesTensorAndRowOfAScaleNotFinite) {
   std::mt19937 rng(4);
   auto workers = MakeWorkers(3, "", Options());
-  for (DType dtype : kAll) {
+  for (DType dtype : kDTypes) {
     Source a(rng, dtype, 70, Cols(dtype)), b(rng, dtype, 500, Cols(dtype));
     a.tensor.name = "attn_q";
     b.tensor.name = "attn_k";
@@ -171,6 +146,7 @@ TEST(PackedMatrix, ModelM15_NamesTensorAndRowOfAScaleNotFinite) {
       const float infinity = std::numeric_limits<float>::infinity();
       const uint16_t half = dtype == DType::kBF16 ? F32ToBF16(infinity) : F32ToF16(infinity);
       std::byte* at = &b.bytes[1 + row * RowBytes(dtype, Cols(dtype))];
+      if (dtype == DType::kQ6_K) at += 208;  // where its scale is
       std::memcpy(at, dtype == DType::kF32 ? static_cast<const void*>(&infinity) : &half,
                   dtype == DType::kF32 ? 4 : 2);
       const absl::Status status = PackedMatrix::Pack(*workers, {a.tensor, b.tensor}).status();
@@ -206,7 +182,7 @@ TEST(PackedMatrix, RefusesPartsThatDoNotFitTogether) {
 TEST(EmbedRows, GivesRowsOfTheTable) {
   std::mt19937 rng(6);
   auto workers = MakeWorkers(2, "", Options());
-  for (DType dtype : kAll) {
+  for (DType dtype : kDTypes) {
     const int64_t cols = Cols(dtype);
     const Source source(rng, dtype, 100, cols);
     const PackedMatrix table = *PackedMatrix::Pack(*workers, {source.tensor});

@@ -14,8 +14,6 @@
 namespace hearth {
 namespace {
 
-constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
-
 std::vector<float> NormalRow(size_t size) {
   std::mt19937 random(7);
   std::normal_distribution<float> normal;
@@ -32,22 +30,50 @@ std::vector<float> RoundTrip(DType type, const std::vector<float>& row) {
   return decoded;
 }
 
-TEST(QuantizeTest, ErrorIsWithinHalfAStep) {
-  const std::vector<float> row = NormalRow(256);
-  for (DType type : kTypes) {
+// How far a value may move, given the largest magnitude of its block and of its superblock. Codes
+// are half a step off at most; ranges are shared out in steps of 1/63 (K types, of scale and
+// minimum) or 1/128 (Q6_K), and a signed range's far end is cut by up to one step.
+float Bound(DType type, float x, float block, float superblock) {
+  switch (type) {
+    case DType::kF32:
+      return 0;
+    case DType::kF16:
+      return std::abs(x) * 0x1p-11f;
+    case DType::kBF16:
+      return std::abs(x) * 0x1p-8f;
+    case DType::kQ8_0:
+      return block / 127 * 0.51f + block * 0x1p-11f;
+    case DType::kQ4_0:
+      return block / 8 * 1.01f;
+    case DType::kQ4_1:
+      return 2 * block / 15 * 0.52f;
+    case DType::kQ5_0:
+      return block / 16 * 1.01f;
+    case DType::kQ5_1:
+      return 2 * block / 31 * 0.52f;
+    case DType::kQ4_K:
+      return 2 * superblock / 15 * 0.52f + 2 * superblock / 63;
+    case DType::kQ5_K:
+      return 2 * superblock / 31 * 0.52f + 2 * superblock / 63;
+    case DType::kQ6_K:
+      return block / 32 * 1.01f + superblock / 128;
+  }
+  return 0;
+}
+
+TEST(QuantizeTest, ErrorIsWithinWhatTheFormatAllows) {
+  const std::vector<float> row = NormalRow(512);
+  const auto largest = [&row](size_t begin, size_t count) {
+    float found = 0;
+    for (size_t i = begin; i < begin + count; ++i) found = std::max(found, std::abs(row[i]));
+    return found;
+  };
+  for (DType type : kDTypes) {
     const std::vector<float> decoded = RoundTrip(type, row);
-    for (size_t block = 0; block < row.size(); block += 32) {
-      float extreme = 0;
-      for (size_t i = block; i < block + 32; ++i) extreme = std::max(extreme, std::abs(row[i]));
-      for (size_t i = block; i < block + 32; ++i) {
-        float bound = 0;
-        if (type == DType::kF16) bound = std::abs(row[i]) * 0x1p-11f;
-        if (type == DType::kBF16) bound = std::abs(row[i]) * 0x1p-8f;
-        if (type == DType::kQ8_0) bound = extreme / 127 * 0.51f + extreme * 0x1p-11f;
-        // Codes go from -8 to 7: what lies beyond 7.5 steps on that side is cut by up to one.
-        if (type == DType::kQ4_0) bound = extreme / 8 * 1.01f;
-        EXPECT_LE(std::abs(decoded[i] - row[i]), bound) << Traits(type).name << " " << i;
-      }
+    for (size_t i = 0; i < row.size(); ++i) {
+      const float bound =
+          Bound(type, row[i], largest(i / 32 * 32, 32), largest(i / 256 * 256, 256));
+      EXPECT_LE(std::abs(decoded[i] - row[i]), bound) << Traits(type).name << " " << i;
     }
   }
 }
@@ -86,8 +112,8 @@ TEST(QuantizeTest, Q8_0BlockFollowsItsDefinition) {
 }
 
 TEST(QuantizeTest, ZerosStayZeros) {
-  for (DType type : kTypes) {
-    for (float x : RoundTrip(type, std::vector<float>(64, 0.0f))) EXPECT_EQ(x, 0.0f);
+  for (DType type : kDTypes) {
+    for (float x : RoundTrip(type, std::vector<float>(256, 0.0f))) EXPECT_EQ(x, 0.0f);
   }
 }
 

@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember(&types));
   app.add_option("--vocab", options.vocabulary, "GGUF file to take the vocabulary from");
   app.add_option("--seed", options.seed)->capture_default_str();
+  app.add_option("--outliers", options.outliers, "size of some channels against the others");
   app.add_option("--out", out, "the file to write")->required();
   app.add_option("--layers", options.layers);
   app.add_option("--context", options.context);

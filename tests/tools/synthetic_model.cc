@@ -15,6 +15,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "engine/formats/checkpoint.h"
@@ -80,6 +81,7 @@ struct Plan {
   float mean = 0;
   float deviation = 0;
   std::vector<float> values;
+  float outliers = 1;  // what some channels are multiplied by
 
   int64_t rows() const { return shape.size() == 2 ? shape[0] : 1; }
   int64_t columns() const { return shape.back(); }
@@ -87,16 +89,16 @@ struct Plan {
 
 Plan Matrix(std::string name, int64_t rows, int64_t columns, DType type) {
   const float deviation = 1.0f / std::sqrt(static_cast<float>(columns));
-  return {absl::StrCat(name, ".weight"), {rows, columns}, type, 0.0f, deviation, {}};
+  return {absl::StrCat(name, ".weight"), {rows, columns}, type, 0.0f, deviation, {}, 1.0f};
 }
 
 Plan Norm(std::string name, int64_t size) {
-  return {absl::StrCat(name, ".weight"), {size}, DType::kF32, 1.0f, 0.05f, {}};
+  return {absl::StrCat(name, ".weight"), {size}, DType::kF32, 1.0f, 0.05f, {}, 1.0f};
 }
 
 Plan Vector(std::string name, std::vector<float> values) {
   const int64_t size = static_cast<int64_t>(values.size());
-  return {absl::StrCat(name, ".weight"), {size}, DType::kF32, 0, 0, std::move(values)};
+  return {absl::StrCat(name, ".weight"), {size}, DType::kF32, 0, 0, std::move(values), 1.0f};
 }
 
 // LongRoPE divisors: from 1 for the fastest pair up to context / original for the slowest.
@@ -166,6 +168,10 @@ std::vector<Plan> PlanTensors(const Shape& shape, const SyntheticModelOptions& o
     const std::string layer = absl::StrCat("blk.", i, ".");
     (shape.IsPhi3() ? PlanPhi3Layer : PlanLlamaLayer)(shape, layer, options.type, &plans);
   }
+  for (Plan& plan : plans) {
+    const bool of_layer = absl::StartsWith(plan.name, "blk.");
+    if (of_layer && absl::EndsWith(plan.name, "_norm.weight")) plan.outliers = options.outliers;
+  }
   return plans;
 }
 
@@ -177,8 +183,20 @@ uint32_t FileType(DType type) {  // general.file_type of the GGUF specification
       return 1;
     case DType::kQ4_0:
       return 2;
+    case DType::kQ4_1:
+      return 3;
     case DType::kQ8_0:
       return 7;
+    case DType::kQ5_0:
+      return 8;
+    case DType::kQ5_1:
+      return 9;
+    case DType::kQ4_K:
+      return 15;  // "mostly Q4_K, medium"
+    case DType::kQ5_K:
+      return 17;
+    case DType::kQ6_K:
+      return 18;
     case DType::kBF16:
       return 32;
   }
@@ -233,6 +251,11 @@ float Normal(uint64_t key, uint64_t index) {
   return static_cast<float>(sum - 131070) * kInverseDeviation;
 }
 
+bool IsOutlier(int64_t channel, int64_t channels) {
+  return channel == channels / 7 || channel == channels / 2 + 1 ||
+         channel == channels - channels / 11;
+}
+
 void FillRow(const Plan& plan, uint64_t key, int64_t row, absl::Span<float> out) {
   if (!plan.values.empty()) {
     std::copy(plan.values.begin(), plan.values.end(), out.begin());
@@ -241,6 +264,7 @@ void FillRow(const Plan& plan, uint64_t key, int64_t row, absl::Span<float> out)
   const uint64_t first = static_cast<uint64_t>(row * plan.columns());
   for (size_t i = 0; i < out.size(); ++i) {
     out[i] = plan.mean + plan.deviation * Normal(key, first + i);
+    if (IsOutlier(static_cast<int64_t>(i), plan.columns())) out[i] *= plan.outliers;
   }
 }
 

@@ -17,6 +17,9 @@ struct SyntheticModelOptions {
   std::optional<DType> head_type;  // of the embedding, which is the head too; unset: type
   std::string vocabulary;          // a GGUF file to take it from; empty: SyntheticVocabulary()
   uint64_t seed = 1;
+  // Three channels of the residual stream are this many times as large as the others where norms
+  // hand them on, as in trained models: what quantising activations costs shows there.
+  float outliers = 1;
 
   // Departures from the shape. Heads keep embedding / heads elements.
   std::optional<int32_t> layers;
