@@ -35,8 +35,8 @@ inline constexpr int64_t kChunkTokens = 256;  // positions of one attention chun
 struct QuantizedRows {
   int8_t* values;   // [rows][cols], within [-127, 127]
   float* scales;    // [rows][cols/32]
-  int32_t* offset;  // [rows][cols/32]: -8 * sum of the block's values, which is what the offset 8
-                    // of an unsigned 4-bit weight adds to a dot, taken back
+  int32_t* offset;  // [rows][cols/32]: -8 * sum of the block's values. Sixteen times that takes
+                    // back what codes raised by 128, to be unsigned, add to a dot
   int64_t rows;
   int64_t cols;  // a multiple of 32
 

@@ -19,12 +19,10 @@ constexpr int64_t Superblocks(int64_t cols) { return (cols + kSuperblock - 1) / 
 //   F32, F16, BF16  [cols][16 rows] elements;
 //   Q8_0            [cols/4][16 rows][4] int8, then [cols/32][16 rows] f16 scales;
 //   Int...          superblocks of 256 k, each
-//     [8][4][16 rows][4]  bytes. Byte i of group j of sub-block b has the low four bits of the
-//     codes
-//                         of k = 32b + 4j + i (low nibble) and of 32b + 16 + 4j + i (high nibble).
+//     [8][4][16 rows][4]  bytes. Byte i of group j of sub-block b has the low four bits of the code
+//                         of k = 32b + 4j + i (low nibble) and of k = 32b + 16 + 4j + i (high).
 //     [8][16 rows] u32    Int5, Int5Min: the fifth bits of sub-block b. Bit 8i + j belongs to the
-//     low
-//                         nibble of byte i of group j, bit 8i + 4 + j to the high one.
+//                         low nibble of byte i of group j, bit 8i + 4 + j to the high one.
 //     [8][2][16 rows] u32 Int6: the fifth and sixth bits, of low nibbles and of high ones. Bits
 //                         8i + 2j and 8i + 2j + 1 belong to byte i of group j.
 //     [8][16 rows] int8   multipliers n of sub-blocks; Int6: [8][2][16 rows], of each 16 k.
@@ -95,8 +93,7 @@ constexpr size_t TileBytes(Packing packing, int64_t cols) {
 
 // A block of kBlockTokens positions of one head as the int8 cache holds it, kv_store.h's
 //   keys    [ceil(head_dim/4)][32 positions][4]: byte i of group g is element 4g + i of the key,
-//   zero
-//           beyond head_dim;
+//           zero beyond head_dim;
 //   values  [8][head_dim][4]: byte i of group g is the element of the value at position 4g + i.
 // So a lane's four bytes are what one dot multiplies, and lanes are outputs: positions of scores,
 // elements of values.
