@@ -18,7 +18,7 @@ struct KvLayerShape {
   int32_t head_dim;
 };
 
-// One block of one kv head of one layer.
+// One block of one kv head of one layer: one piece of memory, keys first.
 struct KvBlock {
   std::byte* keys;         // [kBlockTokens][head_dim] of f16 or f32; int8 as the kernels have it
   std::byte* values;       // (engine/kernels/layout.h)
@@ -35,6 +35,8 @@ class KvStore {
 
   // REQUIRES: layer, block and head in range.
   KvBlock Block(int32_t layer, BlockId block, int32_t head) const;
+  // Of a KvBlock of that layer.
+  size_t BlockBytes(int32_t layer) const { return head_bytes_[layer]; }
 
   KvType type() const { return type_; }
   int32_t num_blocks() const { return num_blocks_; }

@@ -36,6 +36,12 @@ inline __m512 Canonical(__m512 v) {
 
 inline float Canonical(float x) { return x != x ? kNaN : x; }
 
+// Adds dots of four bytes to sum, unsigned times signed. Not the intrinsic: GCC 12 copies and
+// spills its accumulators, which costs two thirds of the rate.
+inline void AddDots(__m512i& sum, __m512i bytes, __m512i signed_bytes) {
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(bytes), "v"(signed_bytes));
+}
+
 // detmath::Exp, statement by statement.
 inline __m512 Exp(__m512 x) {
   namespace c = detmath::expf;
@@ -532,11 +538,13 @@ void ScoreInt8(const QuantizedHeads& q, int64_t r0, const int8_t* keys, const ui
   const int64_t padded = PaddedHead(q.head_dim);
   const int8_t* query = q.values + r0 * padded;
   __m512i dot[R][2];
+#pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     dot[r][0] = dot[r][1] = _mm512_set1_epi32(q.offset[r0 + r]);
   }
   for (int64_t g = 0; g < padded / 4; ++g) {
     __m512i key[2];
+#pragma GCC unroll 2
     for (int i = 0; i < 2; ++i) {
       key[i] =
           _mm512_xor_si512(_mm512_loadu_si512(keys + (g * 2 + i) * 64), _mm512_set1_epi8(-128));
@@ -544,10 +552,13 @@ void ScoreInt8(const QuantizedHeads& q, int64_t r0, const int8_t* keys, const ui
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const __m512i four = BroadcastFour(query + r * padded + g * 4);
-      for (int i = 0; i < 2; ++i) dot[r][i] = _mm512_dpbusd_epi32(dot[r][i], key[i], four);
+#pragma GCC unroll 2
+      for (int i = 0; i < 2; ++i) AddDots(dot[r][i], key[i], four);
     }
   }
-  for (int i = 0; i < 2 && i * 16 < tokens; ++i) {
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    if (i * 16 >= tokens) break;
     const __mmask16 mask = First(tokens - i * 16);
     const __m512 key_scales = F16::LoadFirst(mask, scales + i * 16);
 #pragma GCC unroll 8
@@ -565,55 +576,63 @@ inline __m256i WeightBytes(__m512i w) {
   return _mm512_cvtepi16_epi8(Byte == 0 ? w : _mm512_srli_epi16(w, 8));
 }
 
-// R rows of weights times elements [d, d + 16 V) of the values of a block, of which the last 16 lie
+// The bytes of some rows of non-negative weights.
+struct SplitWeights {
+  alignas(64) uint8_t bytes[6][2][kChunkTokens];  // low and high ones
+};
+
+// R rows of weights times elements [d, d + 16 V) of a chunk's values, of which the last 16 lie
 // under `mask`. The weights' two bytes are multiplied apart.
 template <int R, int V>
-void AccumulateInt8(const uint8_t w[][2][32], const int8_t* values, int64_t head_dim, int64_t d,
-                    __mmask16 mask, int32_t* sums) {
+void SumValues(const SplitWeights& w, const float* scales, const int8_t* const* values,
+               int64_t tokens, int64_t head_dim, int64_t d, __mmask16 mask, float* out) {
   __m512i acc[R][V][2];
+#pragma GCC unroll 6
   for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
     for (int v = 0; v < V; ++v) acc[r][v][0] = acc[r][v][1] = _mm512_setzero_si512();
   }
-  for (int64_t g = 0; g < kCacheBlock / 4; ++g) {
+  for (int64_t t = 0; t < tokens; t += 4) {
+    const int8_t* four = values[t / kCacheBlock] + ValueIndex(t % kCacheBlock, d, head_dim);
     __m512i value[V];
-    for (int v = 0; v < V; ++v) {
-      const __mmask16 lanes = v == V - 1 ? mask : __mmask16{0xffff};
-      value[v] = _mm512_maskz_loadu_epi32(lanes, values + (g * head_dim + d + v * 16) * 4);
-    }
 #pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      value[v] = _mm512_maskz_loadu_epi32(v == V - 1 ? mask : __mmask16{0xffff}, four + v * 64);
+    }
+#pragma GCC unroll 6
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
       for (int byte = 0; byte < 2; ++byte) {
-        int32_t four;
-        __builtin_memcpy(&four, w[r][byte] + g * 4, sizeof(four));
-        const __m512i weights = _mm512_set1_epi32(four);
-        for (int v = 0; v < V; ++v) {
-          acc[r][v][byte] = _mm512_dpbusd_epi32(acc[r][v][byte], weights, value[v]);
-        }
+        int32_t weights;
+        __builtin_memcpy(&weights, w.bytes[r][byte] + t, sizeof(weights));
+        const __m512i weight = _mm512_set1_epi32(weights);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) AddDots(acc[r][v][byte], weight, value[v]);
       }
     }
   }
+#pragma GCC unroll 6
   for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      const __mmask16 lanes = v == V - 1 ? mask : __mmask16{0xffff};
-      int32_t* at = sums + r * head_dim + d + v * 16;
       const __m512i sum = _mm512_add_epi32(acc[r][v][0], _mm512_slli_epi32(acc[r][v][1], 8));
-      _mm512_mask_storeu_epi32(at, lanes,
-                               _mm512_add_epi32(_mm512_maskz_loadu_epi32(lanes, at), sum));
+      const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scales[r]));
+      _mm512_mask_storeu_ps(out + r * head_dim + d + v * 16, v == V - 1 ? mask : __mmask16{0xffff},
+                            Canonical(scaled));
     }
   }
 }
 
 template <int R>
-void AccumulateHeadInt8(const uint8_t w[][2][32], const int8_t* values, int64_t head_dim,
-                        int32_t* sums) {
-  constexpr int V = R <= 3 ? 4 : 2;
+void SumHead(const SplitWeights& w, const float* scales, const int8_t* const* values,
+             int64_t tokens, int64_t head_dim, float* out) {
+  constexpr int V = R <= 3 ? 4 : 2;  // as many sums as registers hold
   int64_t d = 0;
   for (; d + 16 * V <= head_dim; d += 16 * V) {
-    AccumulateInt8<R, V>(w, values, head_dim, d, 0xffff, sums);
+    SumValues<R, V>(w, scales, values, tokens, head_dim, d, 0xffff, out);
   }
   for (; d < head_dim; d += 16) {
-    AccumulateInt8<R, 1>(w, values, head_dim, d, First(head_dim - d), sums);
+    SumValues<R, 1>(w, scales, values, tokens, head_dim, d, First(head_dim - d), out);
   }
 }
 
@@ -893,14 +912,12 @@ void QuantizeHeads(const float* x, const QuantizedHeads& out) {
 
 void QkInt8(const QuantizedHeads& q, const int8_t* keys, const uint16_t* scales, int64_t tokens,
             float* scores, int64_t score_stride) {
-  int64_t r = 0;
-  for (; r + 6 <= q.rows; r += 6) {
-    ScoreInt8<6>(q, r, keys, scales, tokens, scores, score_stride);
+  constexpr decltype(&ScoreInt8<1>) kScore[] = {ScoreInt8<1>, ScoreInt8<2>, ScoreInt8<3>,
+                                                ScoreInt8<4>, ScoreInt8<5>, ScoreInt8<6>};
+  for (int64_t r = 0; r < q.rows; r += 6) {
+    const int64_t count = q.rows - r < 6 ? q.rows - r : 6;
+    kScore[count - 1](q, r, keys, scales, tokens, scores, score_stride);
   }
-  for (; r + 3 <= q.rows; r += 3) {
-    ScoreInt8<3>(q, r, keys, scales, tokens, scores, score_stride);
-  }
-  for (; r < q.rows; ++r) ScoreInt8<1>(q, r, keys, scales, tokens, scores, score_stride);
 }
 
 void QkF16(const float* q, int64_t rows, const uint16_t* keys, int64_t tokens, int64_t head_dim,
@@ -950,25 +967,23 @@ float QuantizeWeights(float* p, const uint16_t* const* scales, int64_t tokens, i
   return d;
 }
 
-void PvInt8(const int16_t* w, int64_t w_stride, int64_t rows, const int8_t* values,
-            int64_t head_dim, int32_t* sums) {
-  for (int64_t r = 0; r < rows;) {
-    const int64_t count = rows - r >= 4 ? 4 : (rows - r == 3 ? 3 : 1);
-    alignas(32) uint8_t bytes[4][2][32];
+void PvInt8(const int16_t* w, const float* scales, int64_t rows, const int8_t* const* values,
+            int64_t tokens, int64_t head_dim, float* out) {
+  SplitWeights split;
+  for (int64_t r = 0; r < rows; r += 6) {
+    const int64_t count = rows - r < 6 ? rows - r : 6;
     for (int64_t i = 0; i < count; ++i) {
-      const __m512i weights = _mm512_loadu_si512(w + (r + i) * w_stride);
-      _mm256_store_si256(reinterpret_cast<__m256i*>(bytes[i][0]), WeightBytes<0>(weights));
-      _mm256_store_si256(reinterpret_cast<__m256i*>(bytes[i][1]), WeightBytes<1>(weights));
+      for (int64_t t = 0; t < tokens; t += 32) {
+        const __m512i weights = _mm512_loadu_si512(w + (r + i) * kChunkTokens + t);
+        _mm256_store_si256(reinterpret_cast<__m256i*>(split.bytes[i][0] + t),
+                           WeightBytes<0>(weights));
+        _mm256_store_si256(reinterpret_cast<__m256i*>(split.bytes[i][1] + t),
+                           WeightBytes<1>(weights));
+      }
     }
-    int32_t* to = sums + r * head_dim;
-    if (count == 4) {
-      AccumulateHeadInt8<4>(bytes, values, head_dim, to);
-    } else if (count == 3) {
-      AccumulateHeadInt8<3>(bytes, values, head_dim, to);
-    } else {
-      AccumulateHeadInt8<1>(bytes, values, head_dim, to);
-    }
-    r += count;
+    constexpr decltype(&SumHead<1>) kSumHead[] = {SumHead<1>, SumHead<2>, SumHead<3>,
+                                                  SumHead<4>, SumHead<5>, SumHead<6>};
+    kSumHead[count - 1](split, scales + r, values, tokens, head_dim, out + r * head_dim);
   }
 }
 

@@ -164,10 +164,12 @@ using SoftmaxFn = void(float* scores, int64_t n, float* max, float* sum);
 using QuantizeWeightsFn = float(float* p, const uint16_t* const* scales, int64_t tokens,
                                 int16_t* w);
 
-// sums[r][i] += sum over t < 32 of w[r][t] * value[t][i], exact in int32. Rows of w are w_stride
-// apart; values as layout.h has them; sums is [rows][head_dim]. REQUIRES: w >= 0.
-using PvInt8Fn = void(const int16_t* w, int64_t w_stride, int64_t rows, const int8_t* values,
-                      int64_t head_dim, int32_t* sums);
+// A chunk's values weighted: out[r][i] = float(sum over t < tokens of w[r][t] * value[t][i]) *
+// scale[r], the sum exact in int32. Rows of w are kChunkTokens apart; position t lies in
+// values[t / 32], as layout.h has it; out is [rows][head_dim]. REQUIRES: 1 <= tokens <=
+// kChunkTokens; w >= 0, and zero beyond tokens.
+using PvInt8Fn = void(const int16_t* w, const float* scales, int64_t rows,
+                      const int8_t* const* values, int64_t tokens, int64_t head_dim, float* out);
 
 // Over ascending t: out[r][i] = out[r][i] + p[r][t] * f32(value[t][i]). p rows are p_stride apart,
 // values are [tokens][head_dim], out is [rows][head_dim], read and written. REQUIRES: tokens <= 32.

@@ -352,13 +352,16 @@ float QuantizeWeights(float* p, const uint16_t* const* scales, int64_t tokens, i
   return d;
 }
 
-void PvInt8(const int16_t* w, int64_t w_stride, int64_t rows, const int8_t* values,
-            int64_t head_dim, int32_t* sums) {
+void PvInt8(const int16_t* w, const float* scales, int64_t rows, const int8_t* const* values,
+            int64_t tokens, int64_t head_dim, float* out) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t i = 0; i < head_dim; ++i) {
-      for (int64_t t = 0; t < kCacheBlock; ++t) {
-        sums[r * head_dim + i] += w[r * w_stride + t] * values[ValueIndex(t, i, head_dim)];
+      int32_t sum = 0;
+      for (int64_t t = 0; t < tokens; ++t) {
+        sum += w[r * kChunkTokens + t] *
+               values[t / kCacheBlock][ValueIndex(t % kCacheBlock, i, head_dim)];
       }
+      out[r * head_dim + i] = Canonical(static_cast<float>(sum) * scales[r]);
     }
   }
 }

@@ -73,12 +73,13 @@ void RopeAndStore(Workers& workers, const Batch& batch, const AttentionShape& sh
   const auto rotate = shape.pairing == RopePairing::kHalves ? k.RopeHalves : k.RopeAdjacent;
   const size_t row_bytes = Arena::Bytes<int8_t>(shape.head_dim);
   Arena arena(
-      workers.scratch(Arena::Bytes<TokenTile>(batch.num_tokens) + workers.threads() * row_bytes));
-  TokenTile* tokens = arena.Take<TokenTile>(batch.num_tokens);
+      workers.scratch(Arena::Bytes<BatchToken>(batch.num_tokens) + workers.threads() * row_bytes));
+  BatchToken* tokens = arena.Take<BatchToken>(batch.num_tokens);
   int8_t* rows = arena.Take<int8_t>(workers.threads() * row_bytes);
-  workers.ParallelFor(ListTiles(batch, 1, tokens), [&](int32_t t, int32_t thread) {
+  ListTokens(batch, tokens);
+  workers.ParallelFor(batch.num_tokens, [&](int32_t t, int32_t thread) {
     const BatchEntry& entry = batch.entries[tokens[t].entry];
-    const int32_t position = entry.start + tokens[t].first;
+    const int32_t position = tokens[t].position;
     const RopeTable& table = *rope[static_cast<int>(entry.regime)];
     float* q = qkv + static_cast<int64_t>(t) * shape.qkv_width();
     rotate(q, shape.heads + shape.kv_heads, shape.head_dim, table.dims() / 2,

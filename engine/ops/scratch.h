@@ -36,17 +36,15 @@ class Arena {
   uintptr_t next_;
 };
 
-// Successive tokens of one entry of a batch.
-struct TokenTile {
+// One token of a batch.
+struct BatchToken {
+  int32_t row;  // among all tokens of the batch
   int32_t entry;
-  int32_t first;  // of the entry's tokens
-  int32_t count;
-  int32_t row;  // of the first one, among all tokens of the batch
+  int32_t position;  // in its sequence
 };
 
-// Lists the tokens of a batch in tiles of at most tile_tokens; returns how many there are.
-// REQUIRES: tiles holds batch.num_tokens.
-int32_t ListTiles(const Batch& batch, int32_t tile_tokens, TokenTile* tiles);
+// Lists the tokens of a batch in order. REQUIRES: tokens holds batch.num_tokens.
+void ListTokens(const Batch& batch, BatchToken* tokens);
 
 // MatMul: the quantised input.
 size_t QuantizedRowsBytes(int64_t rows, int64_t cols);

@@ -281,12 +281,15 @@ void RunQuantizeWeights(State& state, QuantizeWeightsFn* fn) {
   SetRates(state, kChunkTokens * 4, 0);
 }
 void RunPvInt8(State& state, PvInt8Fn* fn) {
-  const std::vector<int16_t> w(state.range(0) * kTokens, 12345);
-  std::vector<int32_t> sums(state.range(0) * kDim);
-  WalkBlock(state, 1, [&](const float*, int64_t rows, float*) {
-    std::fill(sums.begin(), sums.end(), 0);
-    fn(w.data(), kTokens, rows, kInt8.data(), kDim, sums.data());
-  });
+  const int64_t rows = state.range(0);
+  const std::vector<int16_t> w(rows * kChunkTokens, 12345);
+  const std::vector<float> scales(rows, 1.0f);
+  const std::vector<const int8_t*> values(kChunkTokens / kCacheBlock, kInt8.data());
+  std::vector<float> out(rows * kDim);
+  for (auto _ : state) {
+    fn(w.data(), scales.data(), rows, values.data(), kChunkTokens, kDim, out.data());
+  }
+  SetRates(state, kChunkTokens * kDim, 2.0 * rows * kChunkTokens * kDim);
 }
 void RunPvF16(State& state, PvF16Fn* fn) {
   WalkBlock(state, 2, [&](const float* p, int64_t rows, float* out) {

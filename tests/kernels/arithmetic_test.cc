@@ -449,11 +449,9 @@ TEST(Arithmetic, QuantizeWeightsAndPvInt8) {
   std::vector<int16_t> w(kChunkTokens, 99);
   const float d = scalar::QuantizeWeights(scaled.data(), scales, kTokens, w.data());
   for (int64_t t = kTokens; t < kChunkTokens; ++t) EXPECT_EQ(w[t], 0);
-  std::vector<int32_t> sums(kDim, 0);
-  for (int64_t b = 0; b < 2; ++b) {
-    scalar::PvInt8(w.data() + b * kCacheBlock, kChunkTokens, 1,
-                   values.data() + b * kCacheBlock * kDim, kDim, sums.data());
-  }
+  const int8_t* blocks[] = {values.data(), values.data() + kCacheBlock * kDim};
+  std::vector<float> sums(kDim);
+  scalar::PvInt8(w.data(), &d, 1, blocks, kTokens, kDim, sums.data());
   for (int64_t i = 0; i < kDim; ++i) {
     Sum exact;
     double half_steps = 0;
@@ -462,8 +460,7 @@ TEST(Arithmetic, QuantizeWeightsAndPvInt8) {
       exact.Add(p[t] * double{F16ToF32(f16[t])} * value);
       half_steps += std::abs(value) * d / 2;
     }
-    EXPECT_NEAR(static_cast<float>(sums[i]) * d, exact.value,
-                half_steps * (1 + 1e-3) + 4 * kEpsilon * exact.magnitude);
+    EXPECT_NEAR(sums[i], exact.value, half_steps * (1 + 1e-3) + 4 * kEpsilon * exact.magnitude);
   }
 }
 

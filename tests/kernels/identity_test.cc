@@ -511,22 +511,32 @@ void CheckQuantizeWeights(QuantizeWeightsFn* fn, QuantizeWeightsFn* scalar) {
 
 void CheckPvInt8(PvInt8Fn* fn, PvInt8Fn* scalar) {
   Inputs inputs(18);
-  ForEachCachedHead([&](Kind, int64_t head_dim, int64_t tokens, int64_t rows) {
-    const CachedHead values(inputs, kCacheBlock, head_dim, false);
-    std::vector<int16_t> w(rows * kChunkTokens, 0);
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t t = 0; t < tokens; ++t) {
-        w[r * kChunkTokens + t] =
-            static_cast<int16_t>(inputs.Below(4) ? inputs.Below(32768) : 32767);
+  for (int64_t head_dim : kHeadDims) {
+    std::vector<int8_t> cached(kChunkTokens * head_dim);
+    for (int8_t& value : cached) value = static_cast<int8_t>(inputs.Below(255) - 127);
+    const int8_t* values[kChunkTokens / kCacheBlock];
+    for (int64_t b = 0; b < kChunkTokens / kCacheBlock; ++b) {
+      values[b] = cached.data() + b * kCacheBlock * head_dim;
+    }
+    for (int64_t tokens : {1, 3, 31, 32, 33, 64, 255, 256}) {
+      for (int64_t rows : {1, 2, 3, 4, 5, 6, 7, 11, 30}) {
+        std::vector<int16_t> w(rows * kChunkTokens, 0);
+        std::vector<float> scales = inputs.Values(Kind::kNormal, rows);
+        if (inputs.Below(4) == 0) scales[inputs.Below(rows)] = kNaN;
+        for (int64_t r = 0; r < rows; ++r) {
+          for (int64_t t = 0; t < tokens; ++t) {
+            w[r * kChunkTokens + t] =
+                static_cast<int16_t>(inputs.Below(4) ? inputs.Below(32768) : 32767);
+          }
+        }
+        std::vector<float> actual(rows * head_dim + 5, kUntouched);
+        std::vector<float> expected = actual;
+        fn(w.data(), scales.data(), rows, values, tokens, head_dim, actual.data());
+        scalar(w.data(), scales.data(), rows, values, tokens, head_dim, expected.data());
+        ExpectSameBits(actual, expected, Name(Kind::kNormal, {head_dim, tokens, rows}));
       }
     }
-    std::vector<int32_t> actual(rows * head_dim + 5);
-    for (int32_t& sum : actual) sum = inputs.Below(1 << 28) - (1 << 27);
-    std::vector<int32_t> expected = actual;
-    fn(w.data(), kChunkTokens, rows, values.int8.data(), head_dim, actual.data());
-    scalar(w.data(), kChunkTokens, rows, values.int8.data(), head_dim, expected.data());
-    ExpectSameBits(actual, expected, Name(Kind::kNormal, {head_dim, tokens, rows}));
-  });
+  }
 }
 void CheckPvF16(PvF16Fn* fn, PvF16Fn* scalar) {
   CheckPv([=](const auto& p, int64_t stride, int64_t rows, const CachedHead& v, int64_t tokens,

@@ -182,6 +182,7 @@ constexpr AttentionShape kShapes[] = {
     {24, 8, 128, RopePairing::kHalves}, {8, 4, 8, RopePairing::kAdjacent},
     {4, 4, 100, RopePairing::kHalves},  {5, 1, 64, RopePairing::kHalves},
     {40, 1, 16, RopePairing::kHalves},  // more heads to a kv head than a tile has rows
+    {6, 3, 6, RopePairing::kHalves},    // no whole group of four elements
 };
 
 TEST(Attention, MatchesDoubleWithinWhatStorageMoves) {
@@ -261,6 +262,53 @@ TEST(Attention, BatchCompositionDoesNotMatter) {
     for (int i = 0; i < 3; ++i) at[i] += sizes[i];
   }
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(SameBits(all[i]->out, alone[i])) << i;
+}
+
+// Sequences that begin with the same blocks read them together, up to where they part.
+TEST(Attention, SharedBlocksDoNotMatter) {
+  const AttentionShape shape{6, 2, 20, RopePairing::kHalves};
+  constexpr int32_t kLengths[] = {700, 530, 610, 300, 90, 640};
+  constexpr int32_t kShared[] = {0, 512, 544, 256, 64, 0};  // with the first; the last one nothing
+  for (KvType type : {KvType::kInt8, KvType::kF16}) {
+    for (int32_t threads : {1, 2, 5}) {
+      auto workers = WorkersFor(shape, threads);
+      std::vector<Sequence> sequences;
+      std::vector<std::vector<float>> alone;
+      for (size_t i = 0; i < std::size(kLengths); ++i) {
+        Sequence& s = sequences.emplace_back(20 + i, kLengths[i], shape);
+        std::copy_n(sequences[0].qkv.begin(), int64_t{kShared[i]} * shape.qkv_width(),
+                    s.qkv.begin());
+        alone.push_back(Compute(*workers, s, 200, type));
+      }
+      std::vector<Sequence*> all;
+      for (Sequence& s : sequences) all.insert(all.begin(), &s);
+      KvStore kv = MakeCache(all, type);
+      std::vector<int32_t> at;
+      for (Sequence* s : all) {
+        const int32_t shared = kShared[s - sequences.data()];
+        std::copy_n(sequences[0].blocks.begin(), shared / kBlockTokens, s->blocks.begin());
+        at.push_back(shared);
+      }
+      Step(*workers, {&sequences[0]}, {0}, {600}, kv);
+      at.back() = 600;
+      while (true) {
+        std::vector<int32_t> sizes;
+        for (size_t i = 0; i < all.size(); ++i) {
+          sizes.push_back(std::min<int32_t>(1 + i % 3 * 7, all[i]->length - at[i]));
+        }
+        if (*std::max_element(sizes.begin(), sizes.end()) == 0) break;
+        Step(*workers, all, at, sizes, kv);
+        for (size_t i = 0; i < all.size(); ++i) at[i] += sizes[i];
+      }
+      const int64_t width = int64_t{shape.heads} * shape.head_dim;
+      for (size_t i = 0; i < sequences.size(); ++i) {
+        const auto own = [&](const std::vector<float>& out) {
+          return std::vector<float>(out.begin() + kShared[i] * width, out.end());
+        };
+        EXPECT_TRUE(SameBits(own(sequences[i].out), own(alone[i]))) << i << ", " << threads;
+      }
+    }
+  }
 }
 
 // What lies beyond a sequence's end in its last block, or in blocks of others, has no influence,
