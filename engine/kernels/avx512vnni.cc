@@ -114,6 +114,16 @@ inline __m512i QuantizeElements(__m512 x, __m512 d) {
   return _mm512_cvt_roundps_epi32(_mm512_min_ps(v, _mm512_set1_ps(127.0f)), kNearest);
 }
 
+// 64 of them, as bytes.
+inline __m512i QuantizeSixtyFour(const __m512 v[4], __m512 d) {
+  __m128i q[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) q[i] = _mm512_cvtepi32_epi8(QuantizeElements(v[i], d));
+  const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(q[0]), q[1], 1);
+  const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(q[2]), q[3], 1);
+  return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+}
+
 inline __m512 Broadcast(const float* p) { return _mm512_set1_ps(*p); }
 
 inline __m512i BroadcastFour(const int8_t* p) {
@@ -729,6 +739,7 @@ void QuantizeSuperRows(const float* x, const SuperRows& out) {
       constexpr int kVectors = kActivationBlock / 16;
       __m512 v[kVectors];
       __m512i max = _mm512_setzero_si512();
+#pragma GCC unroll 8
       for (int i = 0; i < kVectors; ++i) {
         const int64_t left = out.cols - k - 16 * i;
         v[i] = left > 0 ? _mm512_loadu_ps(x + m * out.cols + k + 16 * i) : _mm512_setzero_ps();
@@ -737,18 +748,25 @@ void QuantizeSuperRows(const float* x, const SuperRows& out) {
       const uint32_t amax = _mm512_reduce_max_epu32(max);
       const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 127.0f;
       out.scales[(m * padded + k) / kActivationBlock] = d;
-      int32_t sums[kVectors];
-      for (int i = 0; i < kVectors; ++i) {
-        __m512i q = _mm512_setzero_si512();
-        if (d > 0.0f) q = QuantizeElements(v[i], _mm512_set1_ps(d));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(values + k + 16 * i), _mm512_cvtepi32_epi8(q));
-        sums[i] = _mm512_reduce_add_epi32(q);
-        out.half_offset[(m * padded + k) / 16 + i] = -32 * sums[i];
-      }
-      for (int i = 0; i < kVectors / 2; ++i) {
-        const int32_t sum = sums[2 * i] + sums[2 * i + 1];
-        out.offset[(m * padded + k) / kQuantBlock + i] = -8 * sum;
-        out.sums[(m * padded + k) / kQuantBlock + i] = static_cast<int16_t>(sum);
+      for (int half = 0; half < 2; ++half) {
+        __m512i q = _mm512_setzero_si512();  // 64 bytes
+        if (d > 0.0f) q = QuantizeSixtyFour(v + 4 * half, _mm512_set1_ps(d));
+        _mm512_storeu_si512(values + k + 64 * half, q);
+        // Sums of 4 bytes, of 8, of 16; one of each 16 goes to the front.
+        __m512i sum = _mm512_setzero_si512();
+        AddDots(sum, _mm512_set1_epi8(1), q);
+        sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_BADC));
+        sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_CDAB));
+        int32_t sums[4];
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(sums),
+                         _mm512_castsi512_si128(_mm512_maskz_compress_epi32(0x1111, sum)));
+        const int64_t at = m * padded + k + 64 * half;
+        for (int i = 0; i < 4; ++i) out.half_offset[at / 16 + i] = -32 * sums[i];
+        for (int i = 0; i < 2; ++i) {
+          const int32_t both = sums[2 * i] + sums[2 * i + 1];
+          out.offset[at / kQuantBlock + i] = -8 * both;
+          out.sums[at / kQuantBlock + i] = static_cast<int16_t>(both);
+        }
       }
     }
     _mm512_storeu_si512(values + padded, _mm512_setzero_si512());
