@@ -80,6 +80,7 @@ absl::StatusOr<Sizes> PlanFor(const Checkpoint& checkpoint, const EngineOptions&
   sizes.workers.threads = options.threads;
   sizes.workers.isa = options.isa;
   sizes.workers.max_rows = options.max_batch_tokens;
+  sizes.workers.input_bytes = plan.input_bytes;
   sizes.workers.max_cols = plan.widest_input;
   sizes.workers.heads = plan.heads;
   sizes.workers.kv_heads = plan.kv_heads;

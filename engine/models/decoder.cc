@@ -47,15 +47,32 @@ uint64_t WeightBytes(const DecoderDescription& d) {
 }
 
 // Floats of each activation buffer, in the order Decoder declares them.
-std::array<size_t, 7> BufferFloats(const DecoderDescription& d, const ModelLimits& limits) {
+std::array<size_t, 6> BufferFloats(const DecoderDescription& d, const ModelLimits& limits) {
   const size_t tokens = limits.max_batch_tokens;
   return {tokens * d.embedding,
           tokens * d.embedding,
           tokens * d.attention.qkv_width(),
           tokens * d.attention.heads * d.attention.head_dim,
           tokens * 2 * d.feed_forward,
-          tokens * d.feed_forward,
           static_cast<size_t>(limits.max_logit_rows) * d.vocab};
+}
+
+// Scratch of the product that needs most.
+size_t LargestInput(const DecoderDescription& d, int32_t tokens) {
+  size_t most = 0;
+  const auto count = [&](absl::Span<const Tensor> parts) {
+    std::vector<DType> types;
+    for (const Tensor& part : parts) types.push_back(part.dtype);
+    most = std::max(most, ops::InputBytes(types, tokens, parts[0].cols()));
+  };
+  count({d.head.value_or(d.token_embedding)});
+  for (const LayerTensors& layer : d.layers) {
+    count(layer.qkv);
+    count({layer.attn_output});
+    count(layer.gate_up);
+    count({layer.ffn_down});
+  }
+  return most;
 }
 
 // Buffers start on cache lines.
@@ -73,6 +90,7 @@ ModelPlan Decoder::Plan(const DecoderDescription& d, const ModelLimits& limits) 
   plan.heads = d.attention.heads;
   plan.kv_heads = d.attention.kv_heads;
   plan.head_dim = d.attention.head_dim;
+  plan.input_bytes = LargestInput(d, limits.max_batch_tokens);
   plan.widest_input =
       std::max({d.embedding, d.feed_forward, d.attention.heads * d.attention.head_dim});
   return plan;
@@ -150,14 +168,14 @@ absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(
     const Checkpoint& checkpoint, const DecoderDescription& d, const ModelLimits& limits,
     ops::Workers& workers, const std::function<void(uint64_t)>& progress) {
   std::unique_ptr<Decoder> decoder(new Decoder(d, limits, workers));
-  const std::array<size_t, 7> floats = BufferFloats(d, limits);
+  const std::array<size_t, 6> floats = BufferFloats(d, limits);
   size_t bytes = 0;
   for (size_t count : floats) bytes += PaddedBytes(count);
   HEARTH_ASSIGN_OR_RETURN(decoder->buffers_, Pages::Allocate(bytes));
   std::byte* next = decoder->buffers_.data();
   size_t i = 0;
-  for (float** buffer : {&decoder->x_, &decoder->normed_, &decoder->qkv_, &decoder->heads_,
-                         &decoder->gate_up_, &decoder->hidden_, &decoder->logits_}) {
+  for (float** buffer : {&decoder->x_, &decoder->branch_, &decoder->qkv_, &decoder->heads_,
+                         &decoder->gate_up_, &decoder->logits_}) {
     *buffer = reinterpret_cast<float*>(next);
     next += PaddedBytes(floats[i++]);
   }
@@ -191,27 +209,26 @@ float* Decoder::Forward(const Batch& batch, KvStore& kv) {
 void Decoder::AttentionBlock(const Layer& layer, int32_t index, const Batch& batch, KvStore& kv) {
   const int32_t rows = batch.num_tokens;
   const ops::RopeTable* rope[2] = {&short_rope_, long_rope_ ? &*long_rope_ : &short_rope_};
-  ops::RmsNorm(workers_, x_, rows, embedding_, layer.attn_norm.data(), rms_epsilon_, normed_);
-  Project(layer.qkv, normed_, rows, qkv_);  // [T, d] -> [T, qkv_width]
+  ops::RmsNormMatMul(workers_, layer.qkv.parts, x_, rows, layer.attn_norm.data(), rms_epsilon_,
+                     qkv_);  // [T, d] -> [T, qkv_width]
   ops::RopeAndStore(workers_, batch, attention_, rope, index, qkv_, kv);
-  ops::Attention(workers_, batch, attention_, index, qkv_, kv, heads_);  // [T, heads * head_dim]
-  Project(layer.attn_output, heads_, rows, normed_);                     // -> [T, d]
-  ops::AddInPlace(workers_, x_, normed_, int64_t{rows} * embedding_);
+  ops::Attention(workers_, batch, attention_, index, qkv_, kv, heads_);   // [T, heads * head_dim]
+  ops::MatMul(workers_, layer.attn_output.parts, heads_, rows, branch_);  // -> [T, d]
+  ops::AddInPlace(workers_, x_, branch_, int64_t{rows} * embedding_);
 }
 
 void Decoder::FeedForwardBlock(const Layer& layer, int32_t rows) {
-  ops::RmsNorm(workers_, x_, rows, embedding_, layer.ffn_norm.data(), rms_epsilon_, normed_);
-  Project(layer.gate_up, normed_, rows, gate_up_);                // [T, d] -> [T, 2 ff]
-  ops::SwiGlu(workers_, gate_up_, rows, feed_forward_, hidden_);  // -> [T, ff]
-  Project(layer.ffn_down, hidden_, rows, normed_);                // -> [T, d]
-  ops::AddInPlace(workers_, x_, normed_, int64_t{rows} * embedding_);
+  ops::RmsNormMatMul(workers_, layer.gate_up.parts, x_, rows, layer.ffn_norm.data(), rms_epsilon_,
+                     gate_up_);                                                // -> [T, 2 ff]
+  ops::SwiGluMatMul(workers_, layer.ffn_down.parts, gate_up_, rows, branch_);  // -> [T, d]
+  ops::AddInPlace(workers_, x_, branch_, int64_t{rows} * embedding_);
 }
 
 // The head is the largest matrix of the model: it sees only the rows that are sampled.
 float* Decoder::Logits(const Batch& batch) {
   if (batch.num_logit_rows == 0) return logits_;
   const float* row = x_;
-  float* gathered = normed_;
+  float* gathered = branch_;
   for (const BatchEntry& entry : batch.entries) {
     row += entry.tokens.size() * embedding_;
     const size_t floats = static_cast<size_t>(entry.logit_rows) * embedding_;
@@ -219,17 +236,9 @@ float* Decoder::Logits(const Batch& batch) {
     std::memcpy(gathered, row - floats, floats * sizeof(float));
     gathered += floats;
   }
-  ops::RmsNorm(workers_, normed_, batch.num_logit_rows, embedding_, output_norm_.data(),
-               rms_epsilon_, normed_);
-  Project(head_ ? *head_ : token_embedding_, normed_, batch.num_logit_rows, logits_);
+  ops::RmsNormMatMul(workers_, (head_ ? *head_ : token_embedding_).parts, branch_,
+                     batch.num_logit_rows, output_norm_.data(), rms_epsilon_, logits_);
   return logits_;
-}
-
-void Decoder::Project(const Projection& w, const float* x, int32_t rows, float* out) {
-  for (const ops::PackedMatrix& part : w.parts) {
-    ops::MatMul(workers_, part, x, rows, out, w.rows);
-    out += part.rows();
-  }
 }
 
 }  // namespace hearth

@@ -88,7 +88,6 @@ class Decoder final : public Model {
   class Loader;
 
   Decoder(const DecoderDescription& description, const ModelLimits& limits, ops::Workers& workers);
-  void Project(const Projection& w, const float* x, int32_t rows, float* out);
   void AttentionBlock(const Layer& layer, int32_t index, const Batch& batch, KvStore& kv);
   void FeedForwardBlock(const Layer& layer, int32_t rows);
   float* Logits(const Batch& batch);
@@ -109,11 +108,10 @@ class Decoder final : public Model {
 
   Pages buffers_;   // what the pointers below lie in; T = max_batch_tokens
   float* x_;        // [T, d] residual stream
-  float* normed_;   // [T, d]
+  float* branch_;   // [T, d], what a block adds to it
   float* qkv_;      // [T, qkv_width]
   float* heads_;    // [T, heads * head_dim]
   float* gate_up_;  // [T, 2 * ff]
-  float* hidden_;   // [T, ff]
   float* logits_;   // [max_logit_rows, vocab]
 };
 

@@ -39,6 +39,7 @@ struct ModelPlan {
   uint64_t buffer_bytes = 0;  // activations, logits, position tables
   std::vector<KvLayerShape> kv_layers;
   // For ops::Workers, whose scratch the model's ops use.
+  size_t input_bytes = 0;
   int32_t widest_input = 0;
   int32_t heads = 0;
   int32_t kv_heads = 0;

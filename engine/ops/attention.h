@@ -59,9 +59,8 @@ void RopeAndStore(Workers& workers, const Batch& batch, const AttentionShape& sh
 // f32(1 / sqrt(head_dim)), and quantised for an int8 cache (QuantizeHeads); chunks of 256 positions
 // from position 0 are scored, soft-maximised and summed each by itself (kernels.h: Qk, Softmax, Pv
 // from zero; QuantizeWeights before PvInt8), then folded in ascending order (Fold) and divided by
-// the sum. Threads split heads, tokens and chunks, never a chunk; sequences that begin with the same
-// blocks read them together.
-// out: [batch.num_tokens, heads * head_dim].
+// the sum. Threads split heads, tokens and chunks, never a chunk; sequences that begin with the
+// same blocks read them together. out: [batch.num_tokens, heads * head_dim].
 void Attention(Workers& workers, const Batch& batch, const AttentionShape& shape, int32_t layer,
                const float* qkv, const KvStore& kv, float* out);
 

@@ -40,15 +40,25 @@ class PackedMatrix {
   Pages pages_;
 };
 
-// out[m, n] = sum over k of w[n, k] * x[m, k]. x is [rows, w.cols()], out is [rows, w.rows()],
-// both f32 and contiguous. Quantised weights quantise x once (kernels.h). An element of out is
-// the same bits whatever rows, threads and instruction set.
-void MatMul(Workers& workers, const PackedMatrix& w, const float* x, int32_t rows, float* out,
-            int64_t out_stride);
-inline void MatMul(Workers& workers, const PackedMatrix& w, const float* x, int32_t rows,
-                   float* out) {
-  MatMul(workers, w, x, rows, out, w.rows());
-}
+// What the products below need of Workers::scratch beside a row for each thread: the input in the
+// forms that weights of these types multiply.
+size_t InputBytes(absl::Span<const DType> weights, int64_t rows, int64_t cols);
+
+// out[m, n] = sum over k of w[n, k] * x[m, k], where w is the rows of all parts, one after the
+// other; all have x's number of columns. x is [rows, cols], out is [rows, rows of w], both f32 and
+// contiguous. An input that meets quantised weights is quantised once (kernels.h). An element of
+// out is the same bits whatever rows, threads and instruction set.
+void MatMul(Workers& workers, absl::Span<const PackedMatrix> parts, const float* x, int32_t rows,
+            float* out);
+
+// MatMul of norm(x): x[m, i] / sqrt(mean(x[m]^2) + epsilon) * weight[i]. Never in memory as a whole
+// unless weights are plain.
+void RmsNormMatMul(Workers& workers, absl::Span<const PackedMatrix> parts, const float* x,
+                   int32_t rows, const float* weight, float epsilon, float* out);
+
+// MatMul of silu(gate[m, i]) * up[m, i], likewise. gate_up is [rows, 2 * cols]: gate, then up.
+void SwiGluMatMul(Workers& workers, absl::Span<const PackedMatrix> parts, const float* gate_up,
+                  int32_t rows, float* out);
 
 // out[i] = row ids[i] of the table, as f32; out is [ids.size(), table.cols()].
 // REQUIRES: every id within [0, table.rows()).

@@ -46,9 +46,6 @@ struct BatchToken {
 // Lists the tokens of a batch in order. REQUIRES: tokens holds batch.num_tokens.
 void ListTokens(const Batch& batch, BatchToken* tokens);
 
-// MatMul: the quantised input.
-size_t QuantizedRowsBytes(int64_t rows, int64_t cols);
-
 // RopeAndStore and Attention: see attention.cc.
 size_t AttentionBytes(const WorkersOptions& options, int32_t threads);
 

@@ -90,7 +90,7 @@ struct Workers::State {
 
 size_t Workers::PlannedBytes(const WorkersOptions& options) {
   const int32_t threads = options.threads > 0 ? options.threads : AvailableCpus();
-  return std::max(QuantizedRowsBytes(options.max_rows, options.max_cols),
+  return std::max(options.input_bytes + threads * Arena::Bytes<float>(options.max_cols),
                   AttentionBytes(options, threads));
 }
 

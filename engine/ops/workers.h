@@ -18,8 +18,9 @@ namespace hearth::ops {
 struct WorkersOptions {
   int32_t threads = 0;        // 0: AvailableCpus()
   std::string_view isa = "";  // kernels of this set and below; empty: HEARTH_ISA, else the best
-  int32_t max_rows = 512;     // rows of the largest MatMul, tokens of the largest batch
-  int32_t max_cols = 0;       // columns of the widest quantised input
+  int32_t max_rows = 512;     // tokens of the largest batch
+  size_t input_bytes = 0;     // InputBytes (matmul.h) of the product for which it is most
+  int32_t max_cols = 0;       // columns of the widest input
   // Of the layer that is largest in each; they size the scratch of attention.
   int32_t heads = 0;
   int32_t kv_heads = 1;  // of the layer with the fewest

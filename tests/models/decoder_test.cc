@@ -41,6 +41,7 @@ struct Loaded {
     ops::WorkersOptions options;
     options.threads = 2;
     options.max_rows = kLimits.max_batch_tokens;
+    options.input_bytes = plan.input_bytes;
     options.max_cols = plan.widest_input;
     options.heads = plan.heads;
     options.kv_heads = plan.kv_heads;
@@ -135,6 +136,7 @@ TEST(Decoder, ThePlanIsWhatLoadingPacks) {
   ops::WorkersOptions options;
   options.threads = 1;
   options.max_rows = kLimits.max_batch_tokens;
+  options.input_bytes = plan.input_bytes;
   options.max_cols = plan.widest_input;
   auto workers = *ops::Workers::Create(options);
   uint64_t packed = 0;
@@ -159,7 +161,7 @@ TEST(Decoder, M15_NaNAndInfiniteWeightsAreNamed) {
     std::vector<std::byte> bytes(spoilt.data, spoilt.data + spoilt.bytes);
     bytes[0] = bytes[1] = bytes[2] = bytes[3] = std::byte{0xff};  // an f16 or f32 NaN
     spoilt.data = bytes.data();
-    auto workers = *ops::Workers::Create({.threads = 1, .max_rows = 64, .max_cols = 512});
+    auto workers = *ops::Workers::Create({.threads = 1});
     const absl::Status status = LoadModel(checkpoint, kLimits, *workers, {}).status();
     EXPECT_TRUE(absl::IsDataLoss(status)) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr(tensor));
@@ -174,7 +176,7 @@ TEST(Decoder, M15_ANaNInOnePartOfAFusedProductIsNamed) {
     std::vector<std::byte> bytes(spoilt.data, spoilt.data + spoilt.bytes);
     std::fill_n(bytes.end() - 4, 4, std::byte{0xff});
     spoilt.data = bytes.data();
-    auto workers = *ops::Workers::Create({.threads = 1, .max_rows = 64, .max_cols = 512});
+    auto workers = *ops::Workers::Create({.threads = 1});
     const absl::Status status = LoadModel(checkpoint, kLimits, *workers, {}).status();
     EXPECT_TRUE(absl::IsDataLoss(status)) << status;
     EXPECT_EQ(std::string(status.message()),

@@ -43,7 +43,7 @@ struct Source {
 
 WorkersOptions Options() {
   WorkersOptions options;
-  options.max_rows = 40;
+  options.input_bytes = InputBytes(kDTypes, 40, 512);
   options.max_cols = 512;
   return options;
 }
@@ -55,7 +55,7 @@ int64_t Cols(DType dtype) {
 std::vector<float> Multiply(Workers& workers, const PackedMatrix& w, const std::vector<float>& x) {
   const int32_t rows = static_cast<int32_t>(x.size() / w.cols());
   std::vector<float> out(rows * w.rows());
-  MatMul(workers, w, x.data(), rows, out.data());
+  MatMul(workers, {&w, 1}, x.data(), rows, out.data());
   return out;
 }
 
@@ -111,6 +111,54 @@ TEST(MatMul, SameBitsForAllThreadsSetsAndBatches) {
           ASSERT_TRUE(SameBits(Multiply(*workers, w, row), alone)) << isa << " " << threads;
         }
       }
+    }
+  }
+}
+
+// Parts of different types share an input; computed inputs are what the kernels say.
+TEST(MatMul, PartsAndComputedInputsGiveTheBitsOfEachAlone) {
+  std::mt19937 rng(8);
+  constexpr int64_t kCols = 512, kRows = 19;
+  const std::vector<float> x = RandomFloats(rng, kRows * 2 * kCols);
+  const std::vector<float> weight = RandomFloats(rng, kCols);
+  auto scalar = MakeWorkers(1, "scalar", Options());
+  const kernels::Table& k = scalar->kernels();
+  std::vector<float> norm(kRows * kCols), gated(kRows * kCols);
+  for (int64_t m = 0; m < kRows; ++m) {
+    k.RmsNorm(&x[m * kCols], kCols, weight.data(), 1e-5f, &norm[m * kCols]);
+    k.SwiGlu(&x[m * 2 * kCols], &x[m * 2 * kCols + kCols], kCols, &gated[m * kCols]);
+  }
+  const std::vector<std::vector<DType>> mixtures = {
+      {DType::kQ4_0},
+      {DType::kF16},
+      {DType::kQ5_K, DType::kQ6_K},
+      {DType::kQ8_0, DType::kF32, DType::kQ4_1, DType::kBF16}};
+  for (const std::vector<DType>& types : mixtures) {
+    std::vector<Source> sources;
+    for (const DType dtype : types) sources.emplace_back(rng, dtype, 37, kCols);
+    for (int32_t threads : {1, 3}) {
+      auto workers = MakeWorkers(threads, "", Options());
+      std::vector<PackedMatrix> parts;
+      for (const Source& source : sources) {
+        parts.push_back(*PackedMatrix::Pack(*workers, {source.tensor}));
+      }
+      const auto expected = [&](const std::vector<float>& input) {
+        std::vector<float> out(kRows * 37 * parts.size());
+        for (size_t p = 0; p < parts.size(); ++p) {
+          const std::vector<float> alone = Multiply(*workers, parts[p], input);
+          for (int64_t m = 0; m < kRows; ++m) {
+            std::copy_n(&alone[m * 37], 37, &out[(m * parts.size() + p) * 37]);
+          }
+        }
+        return out;
+      };
+      std::vector<float> out(kRows * 37 * parts.size());
+      MatMul(*workers, parts, norm.data(), kRows, out.data());
+      EXPECT_TRUE(SameBits(out, expected(norm)));
+      RmsNormMatMul(*workers, parts, x.data(), kRows, weight.data(), 1e-5f, out.data());
+      EXPECT_TRUE(SameBits(out, expected(norm)));
+      SwiGluMatMul(*workers, parts, x.data(), kRows, out.data());
+      EXPECT_TRUE(SameBits(out, expected(gated)));
     }
   }
 }

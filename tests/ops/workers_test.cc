@@ -103,11 +103,12 @@ TEST(Workers, IdleThreadsSleepAndStayAsleep) {
 TEST(Workers, PlansWhatTheOpsNeed) {
   WorkersOptions options;
   options.max_rows = 64;
+  options.input_bytes = 64 * 1024;
   options.max_cols = 1024;
   auto workers = MakeWorkers(2, "", options);
   options.threads = 2;
   const size_t planned = Workers::PlannedBytes(options);
-  EXPECT_GE(planned, 64u * 1024);
+  EXPECT_GE(planned, 64u * 1024 + 2 * 4 * 1024);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(workers->scratch(planned)) % 64, 0u);
   options.heads = 24;
   options.kv_heads = 8;
