@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -109,6 +110,63 @@ TEST(QuantizeTest, Q8_0BlockFollowsItsDefinition) {
   EXPECT_EQ(block.q[3], -127);
   EXPECT_EQ(block.q[4], 64);
   EXPECT_EQ(block.q[5], 0);
+}
+
+// A block of bytes (37 i + 11) mod 256 but for its f16 scales, and what the gguf Python package
+// (0.19.0, quants.dequantize) makes of it: some elements, their sum, and the sum of each times its
+// place counted from 1.
+struct Fixture {
+  DType type;
+  std::vector<size_t> scales_at;  // of 0.75, then of 0.5
+  std::array<float, 8> some;
+  double sum;
+  double weighted_sum;
+};
+
+TEST(QuantizeTest, DecodesAsAnIndependentReaderDoes) {
+  const std::vector<Fixture> fixtures = {
+      {DType::kQ8_0, {0}, {63.75, 91.5, 10.5, -42.75, -68.25, 70.5, -96, -36}, -132, -6060},
+      {DType::kQ4_0, {0}, {-2.25, 1.5, 4.5, -0.75, -2.25, -6, -6, 0}, -15.75, -388.5},
+      {DType::kQ4_1, {0, 2}, {11.75, 3.5, 6.5, 1.25, 7.25, 4.25, 8, 9.5}, 199.75, 3251.25},
+      {DType::kQ5_0, {0}, {6.75, -1.5, -10.5, -3.75, 10.5, -4.5, -9, 0.75}, 11.25, 84},
+      {DType::kQ5_1, {0, 2}, {14.75, 18.5, 9.5, 16.25, 14.75, 23, 23, 4.25}, 394.75, 6189.75},
+      {DType::kQ4_K, {0, 2}, {230.25, -25.5, 67.5, 123.25, 315.75, 525, 9.5, 32}, 39774, 5560702},
+      {DType::kQ5_K, {0, 2}, {602.25, -25.5, 67.5, 615.25, 783.75, 255, 54.5, 77}, 86106, 11901658},
+      {DType::kQ6_K,
+       {208},
+       {-1073.25, 1272, 1113, -783.75, -263.25, -1464, 528.75, -45},
+       3459,
+       588315},
+  };
+  for (const Fixture& fixture : fixtures) {
+    const size_t elements = Traits(fixture.type).block_elements;
+    std::vector<std::byte> block(Traits(fixture.type).block_bytes);
+    for (size_t i = 0; i < block.size(); ++i) block[i] = static_cast<std::byte>(i * 37 + 11);
+    for (size_t i = 0; i < fixture.scales_at.size(); ++i) {
+      const uint16_t scale = F32ToF16(i == 0 ? 0.75f : 0.5f);
+      std::memcpy(&block[fixture.scales_at[i]], &scale, sizeof(scale));
+    }
+    std::vector<float> values(elements);
+    DecodeRow(fixture.type, block.data(), absl::MakeSpan(values));
+    const std::array<size_t, 8> places = {0,
+                                          1,
+                                          5,
+                                          elements / 4 + 2,
+                                          elements / 2,
+                                          elements / 2 + elements / 8 + 1,
+                                          elements - 17,
+                                          elements - 1};
+    for (size_t i = 0; i < places.size(); ++i) {
+      EXPECT_EQ(values[places[i]], fixture.some[i]) << Traits(fixture.type).name << " " << i;
+    }
+    double sum = 0, weighted_sum = 0;
+    for (size_t i = 0; i < elements; ++i) {
+      sum += values[i];
+      weighted_sum += static_cast<double>(i + 1) * values[i];
+    }
+    EXPECT_EQ(sum, fixture.sum) << Traits(fixture.type).name;
+    EXPECT_EQ(weighted_sum, fixture.weighted_sum) << Traits(fixture.type).name;
+  }
 }
 
 TEST(QuantizeTest, ZerosStayZeros) {
