@@ -28,7 +28,9 @@ inline Int DotWords(Int sum, Int a, Int b) { return Add32(sum, MultiplyAdd16(a, 
 
 }  // namespace
 
+#include "engine/kernels/dots_x86.inc"
 #include "engine/kernels/quantized_products.inc"
+#include "engine/kernels/quantized_qk_pv.inc"
 #include "engine/kernels/vector_kernels.inc"
 
 void NarrowKv(const float* x, int64_t head_dim, uint16_t* values) {

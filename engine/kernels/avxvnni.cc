@@ -26,7 +26,9 @@ inline Int DotWords(Int sum, Int a, Int b) { return _mm256_dpwssd_avx_epi32(sum,
 
 }  // namespace
 
+#include "engine/kernels/dots_x86.inc"
 #include "engine/kernels/quantized_products.inc"
+#include "engine/kernels/quantized_qk_pv.inc"
 
 }  // namespace hearth::kernels::avxvnni
 

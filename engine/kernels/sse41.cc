@@ -22,6 +22,7 @@ using Float = __m128;
 using Int = __m128i;
 constexpr int kLanes = 4;
 constexpr int kVectors = 16 / kLanes;
+constexpr int kRegisters = 16;
 
 struct Lanes {  // the sixteen lanes of kernels.h
   Float v[kVectors];
@@ -132,9 +133,13 @@ inline __m128 SumToFour(const Lanes& lanes) {
 inline __m128 MaxToFour(const Lanes& lanes) {
   return Max(Max(lanes.v[0], lanes.v[2]), Max(lanes.v[1], lanes.v[3]));
 }
-inline __m128i MaxToFour(Int v) { return v; }
+inline uint32_t LargestUnsigned32(Int v) {
+  v = _mm_max_epu32(v, _mm_shuffle_epi32(v, 0x4e));
+  return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_max_epu32(v, _mm_shuffle_epi32(v, 0xb1))));
+}
 
-inline __m128i PackBytes(const Int v[kVectors]) {
+using Bytes = __m128i;
+inline Bytes PackBytes(const Int v[kVectors]) {
   return _mm_packs_epi16(_mm_packs_epi32(v[0], v[1]), _mm_packs_epi32(v[2], v[3]));
 }
 
@@ -150,7 +155,9 @@ inline Int DotWords(Int sum, Int a, Int b) { return Add32(sum, MultiplyAdd16(a, 
 
 }  // namespace
 
+#include "engine/kernels/dots_x86.inc"
 #include "engine/kernels/quantized_products.inc"
+#include "engine/kernels/quantized_qk_pv.inc"
 #include "engine/kernels/vector_kernels.inc"
 
 }  // namespace hearth::kernels::sse41

@@ -14,6 +14,8 @@ namespace hearth::kernels {
 namespace avxvnni_evex {  // avxvnni_evex.cc
 MatMulQuantizedFn MatMulQ8_0;
 MatMulSuperFn MatMulInt4, MatMulInt4Min, MatMulInt5, MatMulInt5Min, MatMulInt6;
+QkInt8Fn QkInt8;
+PvInt8Fn PvInt8;
 }  // namespace avxvnni_evex
 #endif
 
@@ -589,6 +591,7 @@ const Row kRows[] = {
     ROW(MatMulQ8_0, avxvnni_evex, avx512vnni),    ROW(MatMulInt4, avxvnni_evex, avx512vnni),
     ROW(MatMulInt4Min, avxvnni_evex, avx512vnni), ROW(MatMulInt5, avxvnni_evex, avx512vnni),
     ROW(MatMulInt5Min, avxvnni_evex, avx512vnni), ROW(MatMulInt6, avxvnni_evex, avx512vnni),
+    ROW(QkInt8, avxvnni_evex, avx512vnni),        ROW(PvInt8, avxvnni_evex, avx512vnni),
 #endif
 };
 
