@@ -7,6 +7,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 namespace hearth::kernels {
@@ -26,6 +28,9 @@ bool CpuHasAvxVnni() {
   unsigned eax, ebx, ecx, edx;
   return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & 1u << 4) != 0;
 }
+#elif defined(__aarch64__)
+bool CpuHasDotProd() { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+bool CpuHasI8mm() { return (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0; }
 #endif
 
 enum class Isa {
