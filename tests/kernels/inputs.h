@@ -76,6 +76,17 @@ class Inputs {
     return values;
   }
 
+  // Rows of all kinds in turn.
+  std::vector<float> Rows(int64_t rows, int64_t cols) {
+    std::vector<float> values;
+    values.reserve(rows * cols);
+    for (int64_t r = 0; r < rows; ++r) {
+      const Kind kind = kKinds[turn_++ % std::size(kKinds)];
+      for (int64_t k = 0; k < cols; ++k) values.push_back(Value(kind));
+    }
+    return values;
+  }
+
   // A finite f16 of any magnitude, zero and subnormal among them.
   uint16_t FiniteF16() {
     const uint16_t bits = static_cast<uint16_t>(rng_());
@@ -128,6 +139,7 @@ class Inputs {
   }
 
   std::mt19937 rng_;
+  uint32_t turn_ = 0;
 };
 
 // Memory aligned as packed tiles must be.
