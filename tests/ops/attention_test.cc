@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "tests/emulated.h"
 #include "tests/ops/inputs.h"
 
 namespace hearth::ops {
@@ -197,6 +198,7 @@ TEST(Attention, MatchesDoubleWithinWhatStorageMoves) {
 }
 
 TEST(Attention, SameBitsForAnyChunking) {
+  if (kEmulated) GTEST_SKIP() << "a minute of emulation for what depends on no CPU";
   for (const AttentionShape& shape : kShapes) {
     for (KvType type : {KvType::kInt8, KvType::kF16, KvType::kF32}) {
       auto workers = WorkersFor(shape, 2);
