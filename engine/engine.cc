@@ -61,6 +61,7 @@ ModelInfo Describe(const Checkpoint& checkpoint, const Sizes& sizes, const Engin
   info.max_queued = options.max_queued;
   info.fingerprint = checkpoint.fingerprint;
   info.memory = sizes.memory;
+  info.work = sizes.work;
   return info;
 }
 

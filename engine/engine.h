@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/kv_type.h"
+#include "engine/model_work.h"
 #include "engine/request.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -68,6 +69,7 @@ struct ModelInfo {
   int32_t max_queued = 0;
   uint64_t fingerprint = 0;
   MemoryPlan memory;
+  ModelWork work;
 };
 
 struct EngineStats {

@@ -87,6 +87,7 @@ absl::StatusOr<Sizes> PlanFor(const Checkpoint& checkpoint, const EngineOptions&
   sizes.workers.head_dim = plan.head_dim;
   sizes.workers.max_context = sizes.limits.max_context;
 
+  sizes.work = plan.work;
   sizes.kv_layers = plan.kv_layers;
   sizes.memory.kv_tokens = held;
   sizes.memory.weights = plan.weight_bytes;

@@ -15,6 +15,7 @@ namespace hearth {
 // Everything whose size follows from the options and the checkpoint's tensor table.
 struct Sizes {
   MemoryPlan memory;
+  ModelWork work;
   ModelLimits limits;
   ops::WorkersOptions workers;
   std::vector<KvLayerShape> kv_layers;

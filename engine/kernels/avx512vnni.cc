@@ -1024,6 +1024,24 @@ void Fold(const Partial& total, const Partial& chunk, int64_t head_dim) {
   }
 }
 
+int64_t Int8Peak(int64_t rounds) {
+  constexpr int kSums = 12;
+  constexpr int kSteps = 64;
+  __m512i ones = _mm512_set1_epi8(1);
+  __m512i sums[kSums] = {};
+  for (int64_t step = 0; step < rounds * kSteps; ++step) {
+#pragma GCC unroll 12
+    for (int i = 0; i < kSums; ++i) {
+      asm("" : "+v"(ones));  // else the sums would be one
+      sums[i] = _mm512_dpbusd_epi32(sums[i], ones, ones);
+    }
+  }
+  int64_t products = 0;
+#pragma GCC unroll 12
+  for (int i = 0; i < kSums; ++i) products += _mm512_reduce_add_epi32(sums[i]);
+  return products;
+}
+
 }  // namespace hearth::kernels::avx512vnni
 
 #if defined(__clang__)

@@ -190,6 +190,12 @@ struct Partial {
 // b = Exp(chunk.max - m); total.sum = total.sum * a + chunk.sum * b, likewise out; total.max = m.
 using FoldFn = void(const Partial& total, const Partial& chunk, int64_t head_dim);
 
+// Nothing that a model needs: products of bytes at the highest rate that the instruction set has,
+// on operands in registers and with sums enough to hide latencies. It is the limit that matrix
+// products are held against. All factors are 1, so that the sum it returns counts the products; a
+// round has the same number of them each time. REQUIRES: rounds <= 65536.
+using Int8PeakFn = int64_t(int64_t rounds);
+
 // One pointer per op. The members bear the names of the functions they point to.
 struct Table {
   std::string_view isa;  // the best instruction set in use
@@ -222,6 +228,7 @@ struct Table {
   PvF16Fn* PvF16 = nullptr;
   PvF32Fn* PvF32 = nullptr;
   FoldFn* Fold = nullptr;
+  Int8PeakFn* Int8Peak = nullptr;
 };
 
 // The instruction sets that kernels exist for and this CPU and its OS support, lowest first.

@@ -406,4 +406,17 @@ void Fold(const Partial& total, const Partial& chunk, int64_t head_dim) {
   }
 }
 
+int64_t Int8Peak(int64_t rounds) {
+  int8_t ones[kSuperblock];
+  std::fill(std::begin(ones), std::end(ones), int8_t{1});
+  int64_t products = 0;
+  for (int64_t round = 0; round < rounds; ++round) {
+    asm volatile("" : "+m"(ones));  // else it would be summed once for all
+    int32_t sum = 0;
+    for (const int8_t one : ones) sum += one * one;
+    products += sum;
+  }
+  return products;
+}
+
 }  // namespace hearth::kernels::scalar

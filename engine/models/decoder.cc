@@ -46,6 +46,30 @@ uint64_t WeightBytes(const DecoderDescription& d) {
   return bytes;
 }
 
+int64_t QuantizedElements(absl::Span<const Tensor> parts) {
+  int64_t elements = 0;
+  for (const Tensor& part : parts) {
+    if (IsQuantized(part.dtype)) elements += part.rows() * part.cols();
+  }
+  return elements;
+}
+
+int64_t QuantizedElements(const Tensor& tensor) {
+  return QuantizedElements(absl::MakeConstSpan(&tensor, 1));
+}
+
+ModelWork Work(const DecoderDescription& d) {
+  ModelWork work;
+  work.step_bytes = WeightBytes(d);
+  if (d.head) work.step_bytes -= PackedBytes(d.token_embedding);  // of which rows are looked up
+  work.logits_products = QuantizedElements(d.head.value_or(d.token_embedding));
+  for (const LayerTensors& layer : d.layers) {
+    work.token_products += QuantizedElements(layer.qkv) + QuantizedElements(layer.attn_output) +
+                           QuantizedElements(layer.gate_up) + QuantizedElements(layer.ffn_down);
+  }
+  return work;
+}
+
 // Floats of each activation buffer, in the order Decoder declares them.
 std::array<size_t, 6> BufferFloats(const DecoderDescription& d, const ModelLimits& limits) {
   const size_t tokens = limits.max_batch_tokens;
@@ -83,6 +107,7 @@ size_t PaddedBytes(size_t floats) { return (floats * sizeof(float) + 63) / 64 * 
 ModelPlan Decoder::Plan(const DecoderDescription& d, const ModelLimits& limits) {
   ModelPlan plan;
   plan.weight_bytes = WeightBytes(d);
+  plan.work = Work(d);
   for (size_t floats : BufferFloats(d, limits)) plan.buffer_bytes += PaddedBytes(floats);
   const int32_t regimes = d.rope.long_factors.empty() ? 1 : 2;
   plan.buffer_bytes += regimes * ops::RopeTable::PlannedBytes(d.rope.dims, limits.max_context);

@@ -11,6 +11,7 @@
 #include "engine/batch.h"
 #include "engine/cache/kv_store.h"
 #include "engine/formats/checkpoint.h"
+#include "engine/model_work.h"
 #include "engine/ops/workers.h"
 
 namespace hearth {
@@ -38,6 +39,7 @@ struct ModelPlan {
   uint64_t weight_bytes = 0;
   uint64_t buffer_bytes = 0;  // activations, logits, position tables
   std::vector<KvLayerShape> kv_layers;
+  ModelWork work;
   // For ops::Workers, whose scratch the model's ops use.
   size_t input_bytes = 0;
   int32_t widest_input = 0;

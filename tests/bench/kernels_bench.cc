@@ -1,6 +1,6 @@
 // Every row of the kernel table. Products walk over weights that no cache holds, each thread over
-// its own part; compare their bytes per second with Read's, which does nothing but read.
-// GOPS counts a multiplication and an addition as two.
+// its own part; compare their bytes per second with Read's, which does nothing but read, and their
+// GOPS with Int8Peak's. GOPS counts a multiplication and an addition as two.
 #include <benchmark/benchmark.h>
 
 #include <cstring>
@@ -328,6 +328,13 @@ void RunFold(State& state, FoldFn* fn) {
     fn({&total[0], &total[1], &total[2]}, {&chunk[0], &chunk[1], &chunk[2]}, kDim);
   }
   SetRates(state, kDim * 4, 0);
+}
+
+void RunInt8Peak(State& state, Int8PeakFn* fn) {
+  constexpr int64_t kRounds = 1000;
+  int64_t products = 0;
+  for (auto _ : state) benchmark::DoNotOptimize(products = fn(kRounds));
+  SetRates(state, 0, 2.0 * static_cast<double>(products));
 }
 
 template <typename Run>

@@ -596,6 +596,14 @@ void CheckFold(FoldFn* fn, FoldFn* scalar) {
   }
 }
 
+// What counts is that each round takes its products, which is what a rate is made of.
+void CheckInt8Peak(Int8PeakFn* fn, Int8PeakFn*) {
+  const int64_t round = fn(1);
+  EXPECT_GT(round, 0);
+  EXPECT_EQ(fn(0), 0);
+  for (int64_t rounds : {2, 3, 1000, 65536}) EXPECT_EQ(fn(rounds), rounds * round);
+}
+
 struct Row {
   std::string op;
   std::string isa;

@@ -24,7 +24,7 @@ RANKS = {
     "clients/cli": 5,
 }
 VALUES = {"request.h", "batch.h", "kv_type.h", "vocabulary.h", "check.h", "mix.h",
-          "status_macros.h"}
+          "model_work.h", "status_macros.h"}
 # The files that put the daemon together.
 COMMANDS = {"main.cc", "serve.cc"}
 # What a server may know of the engine.
