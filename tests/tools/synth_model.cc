@@ -3,11 +3,13 @@
 #include <iostream>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "tests/tools/quantize.h"
 #include "tests/tools/synthetic_model.h"
 
 int main(int argc, char** argv) {
+  constexpr char kMixture[] = "Q4_K_M";
   const std::map<std::string, hearth::DType> types = hearth::EncodableTypes();
   hearth::SyntheticModelOptions options;
   std::string type = "F32";
@@ -17,8 +19,10 @@ int main(int argc, char** argv) {
   CLI::App app("Writes a GGUF model file with seeded random weights");
   app.add_option("--shape", options.shape, "tiny, phi-4-mini or llama-3.2-1b")
       ->capture_default_str();
+  std::vector<std::string> names = {kMixture};
+  for (const auto& [name, unused] : types) names.push_back(name);
   app.add_option("--type", type, "type of the matrices")
-      ->check(CLI::IsMember(&types))
+      ->check(CLI::IsMember(names))
       ->capture_default_str();
   app.add_option("--head-type", head_type, "type of the embedding, which is the head too")
       ->check(CLI::IsMember(&types));
@@ -35,7 +39,8 @@ int main(int argc, char** argv) {
   app.add_option("--kv-heads", options.kv_heads);
   CLI11_PARSE(app, argc, argv);
 
-  options.type = types.at(type);
+  options.q4_k_m = type == kMixture;
+  if (!options.q4_k_m) options.type = types.at(type);
   if (!head_type.empty()) options.head_type = types.at(head_type);
   const absl::Status status = hearth::WriteSyntheticModel(options, out);
   if (!status.ok()) {

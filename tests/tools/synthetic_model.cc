@@ -41,6 +41,10 @@ struct Shape {
   int32_t rope_dims() const { return IsPhi3() ? head_dim() * 3 / 4 / 2 * 2 : head_dim(); }
 };
 
+DType MainType(const SyntheticModelOptions& options) {
+  return options.q4_k_m ? DType::kQ4_K : options.type;
+}
+
 absl::StatusOr<Shape> MakeShape(const SyntheticModelOptions& options) {
   const Shape known[] = {
       {"tiny", "phi3", 4, 128, 320, 4, 2, 2048, 256, 10000.0},
@@ -61,7 +65,7 @@ absl::StatusOr<Shape> MakeShape(const SyntheticModelOptions& options) {
   shape.feed_forward = options.feed_forward.value_or(shape.feed_forward);
   shape.heads = options.heads.value_or(shape.heads);
   shape.kv_heads = options.kv_heads.value_or(shape.kv_heads);
-  const int32_t block = Traits(options.type).block_elements;
+  const int32_t block = Traits(MainType(options)).block_elements;
   if (shape.layers < 1 || shape.heads < 1 || shape.kv_heads < 1 || shape.embedding < 1 ||
       shape.feed_forward < 1 || shape.context < 1 || shape.original_context < 2 ||
       shape.embedding % (2 * shape.heads) != 0 || shape.heads % shape.kv_heads != 0 ||
@@ -152,11 +156,26 @@ void PlanLlamaLayer(const Shape& s, const std::string& layer, DType type, std::v
   out->push_back(Matrix(layer + "ffn_down", s.embedding, s.feed_forward, type));
 }
 
+// The first and last eighth of the layers, and every third of the others.
+bool HasMoreBits(int32_t layer, int32_t layers) {
+  const int32_t eighth = layers / 8;
+  return layer < eighth || layer >= 7 * layers / 8 || (layer - eighth) % 3 == 2;
+}
+
+// llama.cpp's mixture Q4_K_M, of a layer's matrices.
+DType TypeInQ4KM(absl::string_view name, int32_t layer, int32_t layers) {
+  if (absl::EndsWith(name, "attn_qkv.weight")) return DType::kQ5_K;
+  const bool counts =
+      absl::EndsWith(name, "attn_v.weight") || absl::EndsWith(name, "ffn_down.weight");
+  return counts && HasMoreBits(layer, layers) ? DType::kQ6_K : DType::kQ4_K;
+}
+
 std::vector<Plan> PlanTensors(const Shape& shape, const SyntheticModelOptions& options,
                               int64_t tokens) {
   std::vector<Plan> plans;
-  plans.push_back(
-      Matrix("token_embd", tokens, shape.embedding, options.head_type.value_or(options.type)));
+  const DType type = MainType(options);
+  const DType head_type = options.head_type.value_or(options.q4_k_m ? DType::kQ6_K : type);
+  plans.push_back(Matrix("token_embd", tokens, shape.embedding, head_type));
   plans.push_back(Norm("output_norm", shape.embedding));
   if (shape.IsPhi3()) {
     plans.push_back(Vector("rope_factors_long", LongFactors(shape)));
@@ -166,7 +185,11 @@ std::vector<Plan> PlanTensors(const Shape& shape, const SyntheticModelOptions& o
   }
   for (int32_t i = 0; i < shape.layers; ++i) {
     const std::string layer = absl::StrCat("blk.", i, ".");
-    (shape.IsPhi3() ? PlanPhi3Layer : PlanLlamaLayer)(shape, layer, options.type, &plans);
+    const size_t first = plans.size();
+    (shape.IsPhi3() ? PlanPhi3Layer : PlanLlamaLayer)(shape, layer, type, &plans);
+    for (size_t p = first; p < plans.size() && options.q4_k_m; ++p) {
+      if (plans[p].type == type) plans[p].type = TypeInQ4KM(plans[p].name, i, shape.layers);
+    }
   }
   for (Plan& plan : plans) {
     const bool of_layer = absl::StartsWith(plan.name, "blk.");
@@ -364,7 +387,7 @@ absl::Status WriteSyntheticModel(const SyntheticModelOptions& options, const std
     HEARTH_ASSIGN_OR_RETURN(vocabulary, OpenVocabulary(options.vocabulary));
   }
   GgufWriter gguf;
-  AddMetadata(shape, options.type, &gguf);
+  AddMetadata(shape, MainType(options), &gguf);
   gguf.AddVocabulary(vocabulary);
   const std::vector<Plan> plans =
       PlanTensors(shape, options, static_cast<int64_t>(vocabulary.tokens.size()));

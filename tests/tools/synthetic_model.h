@@ -15,7 +15,10 @@ struct SyntheticModelOptions {
   std::string shape = "tiny";      // tiny, phi-4-mini or llama-3.2-1b
   DType type = DType::kF32;        // of the matrices; vectors are F32
   std::optional<DType> head_type;  // of the embedding, which is the head too; unset: type
-  std::string vocabulary;          // a GGUF file to take it from; empty: SyntheticVocabulary()
+  // What published files named Q4_K_M hold, whatever `type` says: mostly Q4_K, more bits where they
+  // count most.
+  bool q4_k_m = false;
+  std::string vocabulary;  // a GGUF file to take it from; empty: SyntheticVocabulary()
   uint64_t seed = 1;
   // Three channels of the residual stream are this many times as large as the others where norms
   // hand them on, as in trained models: what quantising activations costs shows there.

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -81,6 +82,41 @@ TEST_F(SyntheticModelTest, HeadTypeIsTheEmbeddings) {
   const Checkpoint model = Write(options);
   EXPECT_EQ(model.tensors.at("token_embd.weight").dtype, DType::kQ8_0);
   EXPECT_EQ(model.tensors.at("blk.0.attn_qkv.weight").dtype, DType::kQ4_0);
+}
+
+// By tensor name, how many layers have it in which type.
+std::map<std::string, std::map<DType, int>> TypesOf(const Checkpoint& model) {
+  std::map<std::string, std::map<DType, int>> types;
+  for (const auto& [name, tensor] : model.tensors) {
+    ++types[std::string(name.substr(name.rfind('.', name.rfind('.') - 1) + 1))][tensor.dtype];
+  }
+  return types;
+}
+
+// As the dump of a published Phi-4-mini has it: 80 tensors of Q4_K, 32 of Q5_K, 16 of Q6_K, and
+// the head, which that file has as Q8_0.
+TEST_F(SyntheticModelTest, Q4KMMixesAsPublishedFilesDo) {
+  SyntheticModelOptions options;
+  options.q4_k_m = true;
+  options.layers = 32;
+  options.embedding = 256;
+  options.feed_forward = 256;
+  auto types = TypesOf(Write(options));
+  using Counts = std::map<DType, int>;
+  EXPECT_EQ(types["attn_qkv.weight"], (Counts{{DType::kQ5_K, 32}}));
+  EXPECT_EQ(types["attn_output.weight"], (Counts{{DType::kQ4_K, 32}}));
+  EXPECT_EQ(types["ffn_up.weight"], (Counts{{DType::kQ4_K, 32}}));
+  EXPECT_EQ(types["ffn_down.weight"], (Counts{{DType::kQ4_K, 16}, {DType::kQ6_K, 16}}));
+  EXPECT_EQ(types["token_embd.weight"], (Counts{{DType::kQ6_K, 1}}));
+  EXPECT_EQ(types["attn_norm.weight"], (Counts{{DType::kF32, 32}}));
+
+  options.shape = "llama-3.2-1b";
+  options.layers = 16;
+  options.heads = 4;
+  options.kv_heads = 4;
+  types = TypesOf(Write(options));
+  EXPECT_EQ(types["attn_v.weight"], (Counts{{DType::kQ4_K, 8}, {DType::kQ6_K, 8}}));
+  EXPECT_EQ(types["attn_q.weight"], (Counts{{DType::kQ4_K, 16}}));
 }
 
 TEST_F(SyntheticModelTest, EqualOptionsGiveEqualBytes) {
