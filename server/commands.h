@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "engine/benchmark.h"
 #include "engine/kv_type.h"
 #include "hearth/v1/config.pb.h"
 
@@ -42,6 +43,16 @@ struct EvalOptions {
   bool json = false;
 };
 int Eval(const EvalOptions& options);
+
+struct BenchOptions {
+  std::string model_path;
+  bool limits_only = false;  // of the machine; then there is no model
+  BenchmarkOptions benchmark;
+  std::optional<KvType> kv_type;
+  int32_t threads = 0;
+  bool json = false;
+};
+int Bench(const BenchOptions& options);
 
 }  // namespace hearth::server
 

@@ -1,5 +1,6 @@
 // hearthd: the command line.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -104,6 +105,24 @@ void AddKvType(CLI::App* command, const char* flag, const char* description,
       ->check(CLI::IsMember({"int8", "f16", "f32"}));
 }
 
+CLI::App* AddInspect(CLI::App& app, InspectOptions& options) {
+  CLI::App* inspect = AddSubcommand(app, "inspect", "List a model file's contents");
+  inspect->add_option("FILE", options.path, "Model file")->required();
+  inspect->add_flag("--json", options.json, "Print JSON");
+  return inspect;
+}
+
+CLI::App* AddTokenize(CLI::App& app, TokenizeOptions& options) {
+  CLI::App* tokenize = AddSubcommand(app, "tokenize", "Turn standard input into token ids");
+  tokenize->add_option("--model", options.model_path, "Model or vocabulary file")
+      ->type_name("FILE")
+      ->required();
+  tokenize->add_flag("--json", options.json, "Print JSON");
+  tokenize->add_flag("--add-special", options.add_special,
+                     "Put BOS first when the model wants one");
+  return tokenize;
+}
+
 CLI::App* AddEval(CLI::App& app, EvalOptions& options) {
   CLI::App* eval = AddSubcommand(
       app, "eval", "Measure how well a model foretells a text, alone or against a reference");
@@ -123,6 +142,58 @@ CLI::App* AddEval(CLI::App& app, EvalOptions& options) {
   return eval;
 }
 
+void AddTests(CLI::App* command, std::vector<BenchmarkTest>& out) {
+  command
+      ->add_option_function<std::vector<std::string>>(
+          "--tests",
+          [&out](const std::vector<std::string>& names) {
+            out.clear();
+            for (BenchmarkTest test : kBenchmarkTests) {
+              if (std::count(names.begin(), names.end(), Name(test)) > 0) out.push_back(test);
+            }
+          },
+          "Of prefill, decode and mixed: all unless said")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"prefill", "decode", "mixed"}));
+}
+
+CLI::App* AddBench(CLI::App& app, BenchOptions& options) {
+  CLI::App* bench = AddSubcommand(
+      app, "bench", "Measure prompt reading, decoding and both at once against the machine");
+  CLI::Option_group* subject = bench->add_option_group("subject");
+  subject->add_option("--model", options.model_path, "Model file")->type_name("FILE");
+  subject->add_flag("--limits", options.limits_only,
+                    "Only the machine: its read bandwidth and its int8 peak");
+  subject->require_option(1);
+  BenchmarkOptions& tests = options.benchmark;
+  const auto list = [bench](const char* flag, std::vector<int32_t>& out, int32_t least,
+                            int32_t most, const char* description) {
+    bench->add_option(flag, out, description)
+        ->delimiter(',')
+        ->check(CLI::Range(least, most))
+        ->capture_default_str();
+  };
+  const auto number = [bench](const char* flag, int32_t& out, int32_t least, int32_t most,
+                              const char* description) {
+    bench->add_option(flag, out, description)
+        ->check(CLI::Range(least, most))
+        ->capture_default_str();
+  };
+  constexpr int32_t kMostTokens = 1 << 20;
+  AddTests(bench, tests.tests);
+  list("--prompt", tests.prompts, 1, kMostTokens, "Tokens of a prompt");
+  number("--gen", tests.generate, 1, kMostTokens, "Tokens that each stream decodes");
+  list("--streams", tests.streams, 1, 256, "Streams that decode together");
+  list("--depth", tests.depths, 0, kMostTokens, "Tokens that streams have behind them");
+  number("--shared-prefix", tests.shared_prefix, 0, kMostTokens,
+         "First tokens that all prompts share");
+  number("--repeat", tests.repeat, 1, 1000, "Runs, of which the median is shown");
+  AddKvType(bench, "--kv-type", "Numbers in the KV cache", options.kv_type);
+  bench->add_option("--threads", options.threads, "Kernel threads")->check(CLI::PositiveNumber);
+  bench->add_flag("--json", options.json, "Print JSON");
+  return bench;
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("A local inference daemon: one language model, OpenAI-compatible HTTP and gRPC.",
                "hearthd");
@@ -131,23 +202,14 @@ int Main(int argc, char** argv) {
 
   ServeOptions serve;
   AddServe(app, serve);
-
   InspectOptions inspect;
-  CLI::App* inspect_command = AddSubcommand(app, "inspect", "List a model file's contents");
-  inspect_command->add_option("FILE", inspect.path, "Model file")->required();
-  inspect_command->add_flag("--json", inspect.json, "Print JSON");
-
+  CLI::App* inspect_command = AddInspect(app, inspect);
   TokenizeOptions tokenize;
-  CLI::App* tokenize_command = AddSubcommand(app, "tokenize", "Turn standard input into token ids");
-  tokenize_command->add_option("--model", tokenize.model_path, "Model or vocabulary file")
-      ->type_name("FILE")
-      ->required();
-  tokenize_command->add_flag("--json", tokenize.json, "Print JSON");
-  tokenize_command->add_flag("--add-special", tokenize.add_special,
-                             "Put BOS first when the model wants one");
-
+  CLI::App* tokenize_command = AddTokenize(app, tokenize);
   EvalOptions eval;
   CLI::App* eval_command = AddEval(app, eval);
+  BenchOptions bench;
+  CLI::App* bench_command = AddBench(app, bench);
 
   try {
     app.parse(argc, argv);
@@ -157,6 +219,7 @@ int Main(int argc, char** argv) {
   if (app.got_subcommand(inspect_command)) return Inspect(inspect);
   if (app.got_subcommand(tokenize_command)) return Tokenize(tokenize);
   if (app.got_subcommand(eval_command)) return Eval(eval);
+  if (app.got_subcommand(bench_command)) return Bench(bench);
   return Serve(serve);
 }
 
