@@ -1,4 +1,4 @@
-"""hearthd inspect, hearthd tokenize, --help and --version."""
+"""hearthd inspect, hearthd tokenize, hearthd bench, --help and --version."""
 
 import fcntl
 import json
@@ -9,13 +9,14 @@ import subprocess
 import termios
 import unittest
 
+import demo_model
 from daemon import HEARTHD, SHARED, SOURCE, TINY, TestCase, run
 
 
 class Help(TestCase):
 
     def test_C15_help_and_version_everywhere(self):
-        for command in ([], ["serve"], ["inspect"], ["tokenize"]):
+        for command in ([], ["serve"], ["inspect"], ["tokenize"], ["eval"], ["bench"]):
             shown = run(*command, "--help")
             self.assertEqual((shown.returncode, shown.stderr), (0, ""), command)
             self.assertIn("--version", shown.stdout)
@@ -130,3 +131,72 @@ class Tokenize(TestCase):
                 break
         self.assertGreater(checked, 0)
 
+
+class Bench(TestCase):
+    """What is measured and how it is told; never how fast it was."""
+
+    SIZES = ("--prompt", "33,64", "--gen", 4, "--streams", "1,2", "--depth", "0,40", "--repeat", 2)
+
+    def bench(self, *args):
+        result = run("bench", "--model", demo_model.PATH, *self.SIZES, *args)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return result.stdout
+
+    def test_json(self):
+        report = json.loads(self.bench("--json", "--threads", 1))
+        self.assertEqual(report["model"]["architecture"], "phi3")
+        self.assertEqual(report["model"]["weight_type"], "Q8_0")
+        self.assertEqual(report["model"]["kv_type"], "int8")
+        self.assertEqual(report["machine"]["threads"], 1)
+        rows = report["rows"]
+        self.assertEqual([row["test"] for row in rows],
+                         2 * ["prefill"] + 4 * ["decode"] + 8 * ["mixed"])
+        for row in rows:
+            self.assertEqual(row["runs"], 2)
+            self.assertIn(row["limit"], ("read", "int8"))
+            rates = [row[name] for name in ("prefill_tokens_per_second", "decode_tokens_per_second")
+                     if name in row]
+            self.assertEqual(len(rates), 2 if row["test"] == "mixed" else 1)
+            for rate in [row["of_limit"], *rates]:
+                self.assertLessEqual(rate["min"], rate["median"])
+                self.assertLessEqual(rate["median"], rate["max"])
+            self.assertEqual("prompt" in row, row["test"] != "decode")
+            if row["test"] == "decode":
+                self.assertEqual(row["decoded_tokens"], 2 * 4 * row["streams"])
+        self.assertEqual({row["prompt"] for row in rows if "prompt" in row}, {33, 64})
+        self.assertEqual({row["depth"] for row in rows if "depth" in row}, {0, 40})
+
+    def test_table(self):
+        lines = self.bench("--tests", "decode,prefill", "--kv-type", "f16").splitlines()
+        self.assertIn("KV f16", lines[0])
+        head = next(line for line in lines if line.startswith("TEST"))
+        rows = lines[lines.index(head) + 1:]
+        self.assertEqual([row.split()[0] for row in rows], 2 * ["prefill"] + 4 * ["decode"])
+        for row in rows:
+            self.assertRegex(row, r" \d+ % (read|int8)$")
+
+    def test_limits(self):
+        limits = json.loads(run("bench", "--limits", "--json", env={"HEARTH_ISA": "scalar"}).stdout)
+        self.assertEqual(limits["isa"], "scalar")
+        self.assertGreater(limits["read_bytes_per_second"], 0)
+        self.assertGreater(limits["int8_ops_per_second"], 0)
+        self.assertRegex(run("bench", "--limits").stdout, r"reads .* GB/s, multiplies int8 at .* TOPS")
+
+    def test_bad_options(self):
+        for wrong in ([], ["--limits", "--model", TINY], ["--model", TINY, "--streams", "0"],
+                      ["--model", TINY, "--streams", "1,x"], ["--model", TINY, "--prompt", "0"],
+                      ["--model", TINY, "--depth", "-1"], ["--model", TINY, "--gen", "0"],
+                      ["--model", TINY, "--repeat", "0"], ["--model", TINY, "--tests", "speed"],
+                      ["--model", TINY, "--kv-type", "int3"], ["--limits", "--threads", "0"]):
+            self.assertEqual(run("bench", *wrong).returncode, 64, wrong)
+
+    def test_what_cannot_be_had(self):
+        self.assertEqual(run("bench", "--model", "/nowhere").returncode, 66)
+        self.assertEqual(run("bench", "--model", SOURCE / "CMakeLists.txt").returncode, 65)
+        deep = run("bench", "--model", TINY, "--depth", 5000)  # the model was made for 2048
+        self.assertEqual(deep.returncode, 78)
+        self.assertEqual(len(deep.stderr.splitlines()), 1, deep.stderr)
+        wide = run("bench", "--model", TINY, "--streams", 256, "--prompt", 1 << 20, "--tests",
+                   "prefill")
+        self.assertEqual(wide.returncode, 78)
+        self.assertEqual(run("bench", "--limits", env={"HEARTH_ISA": "abacus"}).returncode, 78)
