@@ -38,10 +38,9 @@ std::string Describe(const MachineLimits& limits) {
 
 constexpr char kColumns[] = "%-8s %7s %6s %6s %24s %24s %24s  %s\n";
 
-void PrintHead(const ModelInfo& info, const MachineLimits& limits) {
-  absl::PrintF("model    %s: %s, %s, KV %s\nmemory   %s\nmachine  %s\n\n", info.name,
-               info.architecture, info.weight_type, info.kv_type, info.memory.ToString(),
-               Describe(limits));
+void PrintHead(const std::string& path, const ModelInfo& info, const MachineLimits& limits) {
+  absl::PrintF("model    %s: %s, %s, KV %s\nmemory   %s\nmachine  %s\n\n", path, info.architecture,
+               info.weight_type, info.kv_type, info.memory.ToString(), Describe(limits));
   absl::PrintF(kColumns, "TEST", "STREAMS", "DEPTH", "PROMPT", "PREFILL tok/s", "DECODE tok/s",
                "ms/token p50 p95 p99", "OF LIMIT");
   std::fflush(stdout);
@@ -106,7 +105,7 @@ absl::Status RunTests(const BenchOptions& options, const MachineLimits& limits) 
   engine_options.threads = options.threads;
   HEARTH_ASSIGN_OR_RETURN(const std::unique_ptr<Engine> engine, Engine::Load(engine_options));
   if (!options.json) {
-    PrintHead(engine->info(), limits);
+    PrintHead(options.model_path, engine->info(), limits);
     return RunBenchmark(*engine, options.benchmark, limits, PrintRow);
   }
   Json rows = Json::array();
