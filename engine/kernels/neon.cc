@@ -85,6 +85,13 @@ void NarrowKv(const float* x, int64_t head_dim, uint16_t* values) {
   }
 }
 
+int64_t Int8Peak(int64_t rounds) {
+  return CountPeak(rounds, [](Int sum, int8x16_t ones) {
+    sum = vpadalq_s16(sum, vmull_s8(vget_low_s8(ones), vget_low_s8(ones)));
+    return vpadalq_s16(sum, vmull_high_s8(ones, ones));
+  });
+}
+
 }  // namespace hearth::kernels::neon
 
 #endif  // defined(__aarch64__)

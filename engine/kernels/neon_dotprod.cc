@@ -57,6 +57,10 @@ using SuperDots = RowSuperDots<kPacking>;
 #include "engine/kernels/quantized_products.inc"
 #include "engine/kernels/quantized_qk_pv.inc"
 
+int64_t Int8Peak(int64_t rounds) {
+  return CountPeak(rounds, [](Int sum, int8x16_t ones) { return vdotq_s32(sum, ones, ones); });
+}
+
 }  // namespace hearth::kernels::neon_dotprod
 
 #if defined(__clang__)

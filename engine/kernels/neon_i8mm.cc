@@ -214,6 +214,10 @@ struct SuperDots : RowSuperDots<kPacking> {
 
 #include "engine/kernels/quantized_products.inc"
 
+int64_t Int8Peak(int64_t rounds) {
+  return CountPeak(rounds, [](Int sum, int8x16_t ones) { return vmmlaq_s32(sum, ones, ones); });
+}
+
 }  // namespace hearth::kernels::neon_i8mm
 
 #if defined(__clang__)
