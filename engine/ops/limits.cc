@@ -17,7 +17,6 @@ using Clock = std::chrono::steady_clock;
 constexpr int kTries = 10;
 constexpr size_t kReadBytes = size_t{512} << 20;  // more than caches hold
 constexpr size_t kPieceBytes = size_t{8} << 20;
-constexpr size_t kStreams = 4;  // read side by side: one alone leaves memory waiting
 
 template <typename Work>
 double FastestOf(int tries, Work work) {
@@ -31,7 +30,8 @@ double FastestOf(int tries, Work work) {
   return least;
 }
 
-// Every word of a piece, so that no read can be left out.
+// Every word of a piece, so that no read can be left out; kStreams places of it side by side.
+template <size_t kStreams>
 uint64_t ReadPiece(const std::byte* piece) {
   constexpr size_t kStreamBytes = kPieceBytes / kStreams;
   constexpr size_t kLineWords = 8;
@@ -56,12 +56,17 @@ absl::StatusOr<double> MeasureReadBandwidth(Workers& workers) {
   HEARTH_ASSIGN_OR_RETURN(const Pages pages, Pages::Allocate(kReadBytes));
   std::memset(pages.data(), 1, pages.bytes());  // kernels that populate nothing have one zero page
   std::atomic<uint64_t> sink = 0;               // what is read must go somewhere
-  const double seconds = FastestOf(kTries, [&] {
-    workers.ParallelFor(kReadBytes / kPieceBytes, [&](int32_t piece) {
-      sink ^= ReadPiece(pages.data() + piece * kPieceBytes);
+  double least = 0;
+  // Some machines need several streams to be kept busy, others read one best.
+  for (const auto read : {ReadPiece<1>, ReadPiece<2>, ReadPiece<4>}) {
+    const double seconds = FastestOf(kTries, [&] {
+      workers.ParallelFor(kReadBytes / kPieceBytes, [&](int32_t piece) {
+        sink ^= read(pages.data() + piece * kPieceBytes);
+      });
     });
-  });
-  return kReadBytes / seconds;
+    if (least == 0 || seconds < least) least = seconds;
+  }
+  return kReadBytes / least;
 }
 
 double MeasureInt8Products(Workers& workers) {
