@@ -111,13 +111,20 @@ int32_t StepsOf(int32_t prompt, int32_t streams) {
 // What a stream of a test has behind it: not nothing, for decoding begins somewhere.
 int32_t ContextOf(int32_t depth) { return std::max(depth, 1); }
 
-// Tokens that a stream must be able to draw: while the others begin, which have less than a block
-// each to compute, while it is timed, and until it is cancelled.
-int32_t RoomOf(const BenchmarkOptions& options, int32_t streams) {
+bool Wants(const BenchmarkOptions& options, BenchmarkTest test) {
+  return std::find(options.tests.begin(), options.tests.end(), test) != options.tests.end();
+}
+
+// Tokens that a stream must be able to draw: while the others begin, each with what of its context
+// is no whole cached block, while it is timed, and until it is cancelled.
+int32_t RoomOf(const BenchmarkOptions& options, int32_t streams, int32_t depth) {
   constexpr int32_t kUntilCancelled = 16;
+  const int32_t uncached = (ContextOf(depth) - 1) % kBlockTokens + 1;
   int32_t timed = options.generate;
-  for (int32_t prompt : options.prompts) timed = std::max(timed, StepsOf(prompt, streams));
-  return streams * StepsOf(kBlockTokens, streams) + timed + kUntilCancelled;
+  for (int32_t prompt : options.prompts) {
+    if (Wants(options, BenchmarkTest::kMixed)) timed = std::max(timed, StepsOf(prompt, streams));
+  }
+  return streams * StepsOf(uncached, streams) + timed + kUntilCancelled;
 }
 
 int32_t Most(const std::vector<int32_t>& values) {
@@ -198,19 +205,26 @@ class Bench {
   }
   std::vector<TokenId> NewPrompt(int32_t count) { return Tokens(++new_prompts_ << 32, count); }
 
+  // Stream `i` of `count` that a test has.
+  absl::Status StartStream(int32_t i, int32_t count, int32_t depth, Streams& streams) {
+    return streams.Start(Tokens(i + 1, ContextOf(depth)), RoomOf(options_, count, depth));
+  }
+
   absl::Status StartStreams(int32_t count, int32_t depth, Streams& streams) {
     for (int32_t i = 0; i < count; ++i) {
-      HEARTH_RETURN_IF_ERROR(
-          streams.Start(Tokens(i + 1, ContextOf(depth)), RoomOf(options_, count)));
+      HEARTH_RETURN_IF_ERROR(StartStream(i, count, depth, streams));
     }
     return absl::OkStatus();
   }
 
   // So that streams that start find what they have behind them in the cache.
   absl::Status ComputeContexts(int32_t count, int32_t depth) {
-    Streams streams(engine_);
-    HEARTH_RETURN_IF_ERROR(StartStreams(count, depth, streams));
-    return streams.AwaitLast().status();
+    for (int32_t i = 0; i < count; ++i) {
+      Streams alone(engine_);
+      HEARTH_RETURN_IF_ERROR(StartStream(i, count, depth, alone));
+      HEARTH_RETURN_IF_ERROR(alone[0].Await(0).status());
+    }
+    return absl::OkStatus();
   }
 
   absl::StatusOr<Run> TimePrompt(int32_t prompt) {
@@ -289,10 +303,6 @@ class Bench {
   uint64_t new_prompts_ = 0;
 };
 
-bool Wants(const BenchmarkOptions& options, BenchmarkTest test) {
-  return std::find(options.tests.begin(), options.tests.end(), test) != options.tests.end();
-}
-
 }  // namespace
 
 absl::StatusOr<MachineLimits> MeasureLimits(int32_t threads, const std::string& isa) {
@@ -329,7 +339,10 @@ Quantiles QuantilesOf(std::vector<double> values) {
 EngineOptions BenchmarkEngineOptions(const BenchmarkOptions& options) {
   EngineOptions engine;
   const int32_t prompt = Most(options.prompts), streams = Most(options.streams);
-  const int32_t stream = ContextOf(Most(options.depths)) + RoomOf(options, streams);
+  int32_t stream = 0;
+  for (int32_t depth : options.depths) {
+    stream = std::max(stream, ContextOf(depth) + RoomOf(options, streams, depth));
+  }
   int32_t blocks = BlocksFor(prompt + 1);
   engine.max_context = prompt + 1;
   if (Wants(options, BenchmarkTest::kDecode) || Wants(options, BenchmarkTest::kMixed)) {

@@ -16,6 +16,7 @@ MatMulQuantizedFn MatMulQ8_0;
 MatMulSuperFn MatMulInt4, MatMulInt4Min, MatMulInt5, MatMulInt5Min, MatMulInt6;
 QkInt8Fn QkInt8;
 PvInt8Fn PvInt8;
+Int8PeakFn Int8Peak;
 }  // namespace avxvnni_evex
 #endif
 
@@ -625,6 +626,7 @@ const Row kRows[] = {
     ROW(MatMulInt4Min, avxvnni_evex, avx512vnni), ROW(MatMulInt5, avxvnni_evex, avx512vnni),
     ROW(MatMulInt5Min, avxvnni_evex, avx512vnni), ROW(MatMulInt6, avxvnni_evex, avx512vnni),
     ROW(QkInt8, avxvnni_evex, avx512vnni),        ROW(PvInt8, avxvnni_evex, avx512vnni),
+    ROW(Int8Peak, avxvnni_evex, avx512vnni),
 #endif
 };
 
