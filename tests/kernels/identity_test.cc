@@ -18,6 +18,9 @@ QkInt8Fn QkInt8;
 PvInt8Fn PvInt8;
 Int8PeakFn Int8Peak;
 }  // namespace avxvnni_evex
+namespace amx_emulated {  // amx_emulated.cc
+MatMulSuperFn MatMulInt4, MatMulInt4Min, MatMulInt5, MatMulInt5Min, MatMulInt6;
+}  // namespace amx_emulated
 #endif
 
 namespace {
@@ -109,7 +112,7 @@ void CheckProducts(std::initializer_list<int64_t> all_cols, Fn* fn, Fn* scalar, 
       if (cols > 200 && outputs % 16 != 1) continue;
       check(cols, outputs, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17});
     }
-    if (cols <= 300) check(cols, 48, {59, 60, 61, 64, 67, 125});  // past what shares a tile's read
+    if (cols <= 300) check(cols, 48, {59, 60, 61, 64, 67, 125, 300});  // past what shares a tile's read
   }
 }
 
@@ -211,7 +214,7 @@ void CheckSuperExtremes(DType dtype, MatMulSuperFn* fn, MatMulSuperFn* scalar) {
         for (size_t offset : FloatOffsets(dtype)) std::memcpy(&file[at + offset], &one, 2);
       }
       Packed w = Pack(dtype, file, 16, kCols);
-      for (int64_t rows : {1, 2, 4, 8, 12, 21}) {
+      for (int64_t rows : {1, 2, 4, 8, 12, 16, 21}) {
         Super x(rows, kCols);
         scalar::QuantizeSuperRows(std::vector<float>(rows * kCols, activation).data(), x.view());
         std::vector<float> actual(rows * 16);
@@ -626,7 +629,9 @@ const Row kRows[] = {
     ROW(MatMulInt4Min, avxvnni_evex, avx512vnni), ROW(MatMulInt5, avxvnni_evex, avx512vnni),
     ROW(MatMulInt5Min, avxvnni_evex, avx512vnni), ROW(MatMulInt6, avxvnni_evex, avx512vnni),
     ROW(QkInt8, avxvnni_evex, avx512vnni),        ROW(PvInt8, avxvnni_evex, avx512vnni),
-    ROW(Int8Peak, avxvnni_evex, avx512vnni),
+    ROW(Int8Peak, avxvnni_evex, avx512vnni),      ROW(MatMulInt4, amx_emulated, avx512vnni),
+    ROW(MatMulInt4Min, amx_emulated, avx512vnni), ROW(MatMulInt5, amx_emulated, avx512vnni),
+    ROW(MatMulInt5Min, amx_emulated, avx512vnni), ROW(MatMulInt6, amx_emulated, avx512vnni),
 #endif
 };
 
