@@ -14,6 +14,10 @@ inline constexpr int64_t kActivationBlock = 128;  // activations that share one,
 
 constexpr int64_t Superblocks(int64_t cols) { return (cols + kSuperblock - 1) / kSuperblock; }
 
+// Of the bytes that packing makes of a file's: raised whenever they change, for they are kept in
+// files. tests/kernels/packing_test.cc holds their hashes.
+inline constexpr uint32_t kPackingVersion = 1;
+
 // Packed weights: consecutive output rows, in tiles of kTileRows whose missing rows are zeros. A
 // tile starts at a multiple of 64 bytes and holds, k ascending,
 //   F32, F16, BF16  [cols][16 rows] elements;

@@ -1,8 +1,10 @@
 #include "engine/kernels/packing.h"
 
 #include <gtest/gtest.h>
+#include <xxhash.h>
 
 #include "engine/kernels/superblock.h"
+#include "engine/mix.h"
 #include "tests/kernels/inputs.h"
 #include "tests/tools/quantize.h"
 
@@ -77,6 +79,50 @@ TEST(Packing, TakesAboutTheFilesBitsPerWeight) {
                          static_cast<double>(16 * RowBytes(dtype, 3072));
     EXPECT_LE(ratio, 1.03) << Traits(dtype).name;
     EXPECT_EQ(TileBytes(PackingOf(dtype), SomeCols(dtype)) % 64, 0u);
+  }
+}
+
+// Sixteen rows as a file might hold them, the same for ever: of every block all bits are random but
+// those of floats, which are finite, the least and zero among them.
+std::vector<std::byte> FixedRows(DType dtype, int64_t cols) {
+  std::vector<std::byte> bytes(kTileRows * RowBytes(dtype, cols));
+  uint64_t count = 0;
+  const auto next = [&count] { return Mix(++count); };
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(next());
+  const size_t high_byte = dtype == DType::kF32 ? 3 : 1;
+  for (size_t at = 0; at < bytes.size(); at += Traits(dtype).block_bytes) {
+    for (const size_t offset : FloatOffsets(dtype)) {
+      std::byte* exponent = &bytes[at + offset + high_byte];
+      *exponent &= next() % 8 == 0 ? std::byte{0x80} : std::byte{0xb7};
+      if (next() % 16 == 0) std::memset(&bytes[at + offset], 0, high_byte + 1);
+    }
+  }
+  return bytes;
+}
+
+// Files of packed weights outlive the binary that wrote them: whoever changes a byte of what
+// packing makes raises kPackingVersion, and writes the new hashes here.
+TEST(Packing, VersionSaysWhatPackingMakes) {
+  ASSERT_EQ(kPackingVersion, 1u);
+  const std::pair<DType, uint64_t> expected[] = {
+      {DType::kF32, 0xdb508b58750907da},
+      {DType::kF16, 0x9c902e6a160ab754},
+      {DType::kBF16, 0x9c902e6a160ab754},
+      {DType::kQ8_0, 0xa0f8d59d5ca50450},
+      {DType::kQ4_0, 0xe3d97fdb02aa4644},
+      {DType::kQ4_1, 0xf11a88d705da9d43},
+      {DType::kQ5_0, 0x8fee2137a90cbe9a},
+      {DType::kQ5_1, 0xdec77cbdd9ddb0d4},
+      {DType::kQ4_K, 0x3cb5165f43a4dc2a},
+      {DType::kQ5_K, 0xab01bb6c95da0ad0},
+      {DType::kQ6_K, 0x6b0f62c1c37beb82},
+  };
+  ASSERT_EQ(std::size(expected), std::size(kDTypes));
+  for (const auto& [dtype, hash] : expected) {
+    const int64_t cols = SomeCols(dtype);
+    const size_t bytes = TileBytes(PackingOf(dtype), cols);
+    Packed packed = Pack(dtype, FixedRows(dtype, cols), kTileRows, cols);
+    EXPECT_EQ(XXH3_64bits(packed.view.tiles, bytes), hash) << Traits(dtype).name;
   }
 }
 
