@@ -12,6 +12,7 @@ inline constexpr int64_t kQuantBlock = 32;        // elements that share a scale
 inline constexpr int64_t kSuperblock = 256;       // weights of an Int format that share a scale
 inline constexpr int64_t kActivationBlock = 128;  // activations that share one, for these
 
+constexpr int64_t Tiles(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
 constexpr int64_t Superblocks(int64_t cols) { return (cols + kSuperblock - 1) / kSuperblock; }
 
 // Of the bytes that packing makes of a file's: raised whenever they change, for they are kept in

@@ -85,37 +85,48 @@ bool PackQ8_0(const std::byte* const rows[kTileRows], int64_t cols, std::byte* t
   return finite;
 }
 
-// Row r of a tile's superblock. Four codes at a time, a byte each.
-template <Packing kPacking>
-void StoreSuperblock(const Superblock& from, int64_t r, std::byte* to) {
-  constexpr SuperLayout kLayout = LayoutOf(kPacking);
-  const auto store = [to, r](int64_t at, uint32_t four) {
-    std::memcpy(to + at + r * 4, &four, sizeof(four));
+// Four words of each of sixteen superblocks, at `of` in theirs: word i of all rows, row by row,
+// goes to line i of 64 bytes.
+void TransposeWords(const Superblock rows[kTileRows], size_t of, std::byte* to) {
+  using Words = uint32_t __attribute__((vector_size(16)));
+  const auto load = [&](int64_t r) {
+    return Load<Words>(reinterpret_cast<const std::byte*>(&rows[r]) + of);
   };
-  for (int64_t b = 0; b < kSuperblock / kQuantBlock; ++b) {
-    uint32_t high[2] = {};  // of low nibbles, of high ones
-    for (int64_t j = 0; j < 4; ++j) {
-      const auto* codes = reinterpret_cast<const std::byte*>(from.codes + b * kQuantBlock + 4 * j);
-      const uint32_t low_codes = Load<uint32_t>(codes);
-      const uint32_t high_codes = Load<uint32_t>(codes + 16);
-      store((b * 4 + j) * kTileRows * 4, (low_codes & 0x0f0f0f0f) | (high_codes & 0x0f0f0f0f) << 4);
-      const uint32_t mask = kLayout.high_bits == 1 ? 0x01010101 : 0x03030303;
-      high[0] |= (low_codes >> 4 & mask) << (kLayout.high_bits * j);
-      high[1] |= (high_codes >> 4 & mask) << (kLayout.high_bits * j);
-    }
-    constexpr int64_t kHighAt = SuperLayout::kNibbleBytes;
-    if (kLayout.high_bits == 1) store(kHighAt + b * kTileRows * 4, high[0] | high[1] << 4);
-    if (kLayout.high_bits == 2) {
-      store(kHighAt + 2 * b * kTileRows * 4, high[0]);
-      store(kHighAt + (2 * b + 1) * kTileRows * 4, high[1]);
+  for (int64_t r = 0; r < kTileRows; r += 4) {
+    const Words a = load(r), b = load(r + 1), c = load(r + 2), d = load(r + 3);
+    const Words ab01 = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+    const Words ab23 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    const Words cd01 = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+    const Words cd23 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    const Words lines[4] = {__builtin_shufflevector(ab01, cd01, 0, 1, 4, 5),
+                            __builtin_shufflevector(ab01, cd01, 2, 3, 6, 7),
+                            __builtin_shufflevector(ab23, cd23, 0, 1, 4, 5),
+                            __builtin_shufflevector(ab23, cd23, 2, 3, 6, 7)};
+    for (int64_t i = 0; i < 4; ++i) {
+      std::memcpy(to + (i * kTileRows + r) * sizeof(uint32_t), &lines[i], sizeof(Words));
     }
   }
-  for (int64_t i = 0; i < kSuperblock / kLayout.multiplier_elements; ++i) {
-    to[kLayout.multipliers_at() + i * kTileRows + r] = std::byte(from.multipliers[i]);
+}
+
+template <Packing kPacking>
+void StoreSuperblock(const Superblock rows[kTileRows], std::byte* to) {
+  constexpr SuperLayout kLayout = LayoutOf(kPacking);
+  constexpr int64_t kHighWords = kSuperblock / 32 * kLayout.high_bits;
+  for (size_t i = 0; i < kSuperblock / 8; i += 4) {
+    TransposeWords(rows, offsetof(Superblock, nibbles) + i * 4, to + i * kTileRows * 4);
   }
-  if (!kLayout.minima) return;
-  for (int64_t b = 0; b < kSuperblock / kQuantBlock; ++b) {
-    to[kLayout.minima_at() + (b / 2 * kTileRows + r) * 2 + b % 2] = std::byte(from.minima[b]);
+  for (size_t i = 0; i < kHighWords; i += 4) {
+    TransposeWords(rows, offsetof(Superblock, high_bits) + i * 4,
+                   to + kLayout.kNibbleBytes + i * kTileRows * 4);
+  }
+  for (int64_t r = 0; r < kTileRows; ++r) {
+    for (int64_t i = 0; i < kSuperblock / kLayout.multiplier_elements; ++i) {
+      to[kLayout.multipliers_at() + i * kTileRows + r] = std::byte(rows[r].multipliers[i]);
+    }
+    if (!kLayout.minima) continue;
+    for (int64_t b = 0; b < kSuperblock / kQuantBlock; ++b) {
+      to[kLayout.minima_at() + (b / 2 * kTileRows + r) * 2 + b % 2] = std::byte(rows[r].minima[b]);
+    }
   }
 }
 
@@ -124,15 +135,15 @@ bool PackSuper(DType dtype, const std::byte* const rows[kTileRows], int64_t cols
   constexpr SuperLayout kLayout = LayoutOf(kPacking);
   const int64_t superblocks = Superblocks(cols);
   std::byte* scales = tile + superblocks * kLayout.bytes();
+  Superblock blocks[kTileRows] = {};  // missing rows stay zeros
   for (int64_t s = 0; s < superblocks; ++s) {
     for (int64_t r = 0; r < kTileRows; ++r) {
-      Superblock block = {};
-      if (rows[r] != nullptr && !ReadSuperblock(dtype, rows[r], cols, s, &block)) return false;
-      StoreSuperblock<kPacking>(block, r, tile + s * kLayout.bytes());
-      std::memcpy(scales + (s * kTileRows + r) * 2, &block.scale, 2);
+      if (rows[r] != nullptr && !ReadSuperblock(dtype, rows[r], cols, s, &blocks[r])) return false;
+      std::memcpy(scales + (s * kTileRows + r) * 2, &blocks[r].scale, 2);
       if (!kLayout.minima) continue;
-      std::memcpy(scales + ((superblocks + s) * kTileRows + r) * 2, &block.minimum_scale, 2);
+      std::memcpy(scales + ((superblocks + s) * kTileRows + r) * 2, &blocks[r].minimum_scale, 2);
     }
+    StoreSuperblock<kPacking>(blocks, tile + s * kLayout.bytes());
   }
   return true;
 }
@@ -184,6 +195,7 @@ bool IsFiniteSuperRow(DType dtype, const std::byte* row, int64_t cols) {
 }  // namespace
 
 bool PackTile(DType dtype, const std::byte* const rows[kTileRows], int64_t cols, std::byte* tile) {
+  std::memset(tile + TileBytes(PackingOf(dtype), cols) - 64, 0, 64);  // what rounds it up
   switch (PackingOf(dtype)) {
     case Packing::kF32:
       return PackPlain<uint32_t>(rows, cols, kF32Exponent, tile);

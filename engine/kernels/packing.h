@@ -40,7 +40,7 @@ constexpr Packing PackingOf(DType dtype) {
 // Packs one tile as PackingOf(dtype) says, Int formats by ReadSuperblock. rows[i] is row i as
 // stored in a file, perhaps unaligned, or null for zeros. False when a scale, or an element of a
 // plain type, is NaN or infinite; the tile is then unspecified. REQUIRES: cols is a multiple of the
-// dtype's block; tile holds TileBytes.
+// dtype's block; tile holds TileBytes, all of which are written.
 bool PackTile(DType dtype, const std::byte* const rows[kTileRows], int64_t cols, std::byte* tile);
 
 // Whether every scale, or every element of a plain type, of a row as stored in a file is finite.

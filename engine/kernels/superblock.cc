@@ -1,7 +1,8 @@
 #include "engine/kernels/superblock.h"
 
 #include <algorithm>
-#include <cmath>
+#include <bit>
+#include <iterator>
 
 #include "engine/tensor/blocks.h"
 #include "engine/tensor/float16.h"
@@ -10,37 +11,65 @@ namespace hearth::kernels {
 namespace {
 
 constexpr int64_t kSubBlocks = kSuperblock / kQuantBlock;
+constexpr uint32_t kLowNibbles = 0x0f0f0f0f;
+constexpr uint32_t kHighNibbles = 0xf0f0f0f0;
 
 bool IsFiniteF16(uint16_t bits) { return (bits & 0x7c00) != 0x7c00; }
 
-// n[i] * D for each of values[i], which are f16; returns D.
+uint32_t Word(const void* bytes) {
+  uint32_t word;
+  std::memcpy(&word, bytes, sizeof(word));
+  return word;
+}
+
+// F16ToF32 of finite numbers, without a branch.
+float FiniteF16ToF32(uint16_t h) {
+  constexpr uint32_t kBias = 112u << 23;  // by which the exponents differ
+  const uint32_t magnitude = (h & 0x7fffu) << 13;
+  // With the least exponent and an implied bit too much, which then goes.
+  const uint32_t leading = kBias + (1u << 23);
+  const float subnormal = std::bit_cast<float>(magnitude + leading) - std::bit_cast<float>(leading);
+  const uint32_t bits = (h & 0x7c00) == 0 ? std::bit_cast<uint32_t>(subnormal) : magnitude + kBias;
+  return std::bit_cast<float>(bits | (h & 0x8000u) << 16);
+}
+
+// n[i] * D for each of values[i], which are finite f16; returns D.
 uint16_t ToMultiples(const uint16_t values[kSubBlocks], int8_t n[kSubBlocks]) {
-  float max = 0.0f;
-  for (int64_t i = 0; i < kSubBlocks; ++i) max = std::max(max, std::abs(F16ToF32(values[i])));
-  uint16_t unit = F32ToF16(max / 127.0f);
-  if (F16ToF32(unit) * 127.0f < max) ++unit;  // the f16 above
-  const float d = F16ToF32(unit);
+  int magnitude = 0;
+  float quotients[kSubBlocks];  // by themselves, so that the compiler takes them side by side
   for (int64_t i = 0; i < kSubBlocks; ++i) {
-    n[i] = d == 0.0f ? int8_t{0} : static_cast<int8_t>(std::nearbyint(F16ToF32(values[i]) / d));
+    magnitude = std::max(magnitude, values[i] & 0x7fff);
+    quotients[i] = FiniteF16ToF32(values[i]);
+  }
+  const float max = FiniteF16ToF32(static_cast<uint16_t>(magnitude));
+  uint16_t unit = F32ToF16(max / 127.0f);
+  unit += FiniteF16ToF32(unit) * 127.0f < max ? 1 : 0;  // the f16 above
+  const float d = unit == 0 ? 1.0f : FiniteF16ToF32(unit);
+  // The sum has no bits for a fraction: it is rounded to the nearest, ties to even, and its low
+  // bits are the integer.
+  for (int64_t i = 0; i < kSubBlocks; ++i) quotients[i] = quotients[i] / d + 0x1.8p23f;
+  for (int64_t i = 0; i < kSubBlocks; ++i) {
+    n[i] = static_cast<int8_t>(std::bit_cast<uint32_t>(quotients[i]));
   }
   return unit;
 }
 
-// The low four bits of 32 codes in order.
-void ReadNibbles(const uint8_t q[16], uint8_t codes[32]) {
-  for (int i = 0; i < 16; ++i) {
-    codes[i] = q[i] & 15;
-    codes[16 + i] = q[i] >> 4;
-  }
+// Exchanges the bits at the positions of `mask` with those `shift` above.
+uint32_t SwapBits(uint32_t x, uint32_t mask, int shift) {
+  const uint32_t differ = (x ^ (x >> shift)) & mask;
+  return x ^ differ ^ (differ << shift);
 }
 
-void AddFifthBits(const uint8_t high[4], uint8_t codes[32]) {
-  for (int k = 0; k < 32; ++k) {
-    codes[k] = static_cast<uint8_t>(codes[k] | (high[k / 8] >> (k % 8) & 1) << 4);
-  }
+// Bit k = 16h + 4j + i of a file's word goes to bit 8i + 4h + j: the digits of k, in five binary
+// places, turn round by two, and each step exchanges two places.
+uint32_t ReorderFifthBits(uint32_t bits) {
+  bits = SwapBits(bits, 0x0000cccc, 14);
+  bits = SwapBits(bits, 0x00aa00aa, 7);
+  bits = SwapBits(bits, 0x0c0c0c0c, 2);
+  return SwapBits(bits, 0x22222222, 1);
 }
 
-// Types of 32 elements a block.
+// Types of 32 elements a block. Their nibbles lie as a tile's do.
 template <typename Block>
 bool ReadBlocks(const std::byte* row, int64_t cols, int64_t index, Superblock* out) {
   constexpr bool kHasMinimum = requires(Block b) { b.m; };
@@ -48,20 +77,32 @@ bool ReadBlocks(const std::byte* row, int64_t cols, int64_t index, Superblock* o
   uint16_t minima[kSubBlocks] = {};
   const int64_t count = std::min(kSubBlocks, cols / kQuantBlock - index * kSubBlocks);
   for (int64_t b = 0; b < count; ++b) {
-    Block block;
-    std::memcpy(&block, row + (index * kSubBlocks + b) * sizeof(Block), sizeof(Block));
-    scales[b] = block.d;
-    if constexpr (kHasMinimum) minima[b] = block.m;
+    // Not by way of a Block: what is stored in two parts and read across them waits for both.
+    const std::byte* block = row + (index * kSubBlocks + b) * sizeof(Block);
+    std::memcpy(&scales[b], block + offsetof(Block, d), 2);
+    if constexpr (kHasMinimum) std::memcpy(&minima[b], block + offsetof(Block, m), 2);
     if (!IsFiniteF16(scales[b]) || !IsFiniteF16(minima[b])) return false;
-    ReadNibbles(block.q, out->codes + b * kQuantBlock);
-    if constexpr (requires { block.high; }) {
-      AddFifthBits(block.high, out->codes + b * kQuantBlock);
+    std::memcpy(out->nibbles + 4 * b, block + offsetof(Block, q), sizeof(Block::q));
+    if constexpr (requires(Block b) { b.high; }) {
+      out->high_bits[b] = ReorderFifthBits(Word(block + offsetof(Block, high)));
     }
   }
-  std::fill(out->codes + count * kQuantBlock, out->codes + kSuperblock, uint8_t{0});
+  std::fill(out->nibbles + 4 * count, std::end(out->nibbles), 0);
+  std::fill(out->high_bits + count, out->high_bits + kSubBlocks, 0);
   out->scale = ToMultiples(scales, out->multipliers);
   if (kHasMinimum) out->minimum_scale = ToMultiples(minima, out->minima);
   return true;
+}
+
+// The low and the high nibbles of 32 bytes, each those of 32 elements in order, become two
+// sub-blocks of a tile.
+void SplitNibbles(const uint8_t q[32], uint32_t low[4], uint32_t high[4]) {
+  for (int j = 0; j < 4; ++j) {
+    const uint32_t first = Word(q + 4 * j);
+    const uint32_t second = Word(q + 16 + 4 * j);
+    low[j] = (first & kLowNibbles) | (second & kLowNibbles) << 4;
+    high[j] = (first >> 4 & kLowNibbles) | (second & kHighNibbles);
+  }
 }
 
 // Q4_K and Q5_K.
@@ -78,17 +119,13 @@ bool ReadTwoLevel(const std::byte* row, int64_t index, Superblock* out) {
         static_cast<int8_t>((block.scales[b + 8] >> 4) | (block.scales[b + 4] >> 6) << 4);
   }
   for (int pair = 0; pair < 4; ++pair) {
-    uint8_t* codes = out->codes + pair * 64;
-    const uint8_t* q = block.q + pair * 32;
-    for (int l = 0; l < 32; ++l) {
-      codes[l] = q[l] & 15;
-      codes[32 + l] = q[l] >> 4;
-    }
-    if constexpr (requires { block.high; }) {
-      for (int l = 0; l < 32; ++l) {
-        codes[l] = static_cast<uint8_t>(codes[l] | (block.high[l] >> (2 * pair) & 1) << 4);
-        codes[32 + l] =
-            static_cast<uint8_t>(codes[32 + l] | (block.high[l] >> (2 * pair + 1) & 1) << 4);
+    SplitNibbles(block.q + pair * 32, out->nibbles + pair * 8, out->nibbles + pair * 8 + 4);
+  }
+  if constexpr (requires { block.high; }) {
+    for (int b = 0; b < kSubBlocks; ++b) {
+      out->high_bits[b] = 0;
+      for (int j = 0; j < 8; ++j) {
+        out->high_bits[b] |= (Word(block.high + 4 * j) >> b & 0x01010101) << j;
       }
     }
   }
@@ -102,13 +139,17 @@ bool ReadQ6_K(const std::byte* row, int64_t index, Superblock* out) {
   std::memcpy(&block, row + index * sizeof(block), sizeof(block));
   std::memcpy(out->multipliers, block.scales, sizeof(block.scales));
   for (int half = 0; half < 2; ++half) {
-    for (int j = 0; j < 4; ++j) {
-      uint8_t* codes = out->codes + half * 128 + j * 32;
-      const uint8_t* q = block.q + half * 64 + j % 2 * 32;
-      const uint8_t* high = block.high + half * 32;
-      for (int l = 0; l < 32; ++l) {
-        const int low = j < 2 ? q[l] & 15 : q[l] >> 4;
-        codes[l] = static_cast<uint8_t>(low | (high[l] >> (2 * j) & 3) << 4);
+    uint32_t* nibbles = out->nibbles + half * 16;
+    for (int pair = 0; pair < 2; ++pair) {
+      SplitNibbles(block.q + half * 64 + pair * 32, nibbles + pair * 4, nibbles + 8 + pair * 4);
+    }
+    for (int b = 0; b < 4; ++b) {
+      uint32_t* high_bits = out->high_bits + half * 8 + b * 2;
+      high_bits[0] = high_bits[1] = 0;
+      for (int j = 0; j < 4; ++j) {
+        const uint8_t* high = block.high + half * 32 + 4 * j;
+        high_bits[0] |= (Word(high) >> (2 * b) & 0x03030303) << (2 * j);
+        high_bits[1] |= (Word(high + 16) >> (2 * b) & 0x03030303) << (2 * j);
       }
     }
   }

@@ -44,13 +44,15 @@ struct PackedSuperblock {
   int32_t Int8(int64_t index) const { return static_cast<int8_t>(at[index]); }
 };
 
-// A superblock by its contents.
+// One row's share of a superblock as a tile will hold it: words and bytes of layout.h that lanes
+// of other rows go between.
 struct Superblock {
-  uint8_t codes[kSuperblock];
-  int8_t multipliers[kSuperblock / 16];  // the first half only where 32 elements share one
-  int8_t minima[kSuperblock / kQuantBlock];
+  uint32_t nibbles[32];    // group j of sub-block b is 4b + j
+  uint32_t high_bits[16];  // Int5, Int5Min: of sub-block b; Int6: its low nibbles' are 2b
+  int8_t multipliers[16];  // the first half only where 32 elements share one
+  int8_t minima[8];        // of the Min formats
   uint16_t scale;          // f16
-  uint16_t minimum_scale;  // f16
+  uint16_t minimum_scale;  // f16, of the Min formats
 };
 
 // The Int format that holds a quantised type.
@@ -59,7 +61,8 @@ constexpr bool IsSuper(DType dtype) { return IsQuantized(dtype) && dtype != DTyp
 // Reads superblock `index` of a row as stored in a file, perhaps unaligned. Types of 256 elements a
 // block are taken as they are. Types of 32 have a scale for each (and Q4_1 and Q5_1 a minimum),
 // which become multiples n of a common one: D is the least f16 with max |d| <= 127 D, and n is
-// the integer nearest to d / D, ties to even. False when a scale is NaN or infinite.
+// the integer nearest to d / D, ties to even. False when a scale is NaN or infinite. Writes what
+// the type's packing has and no more.
 // REQUIRES: IsSuper(dtype); cols is a multiple of the block.
 bool ReadSuperblock(DType dtype, const std::byte* row, int64_t cols, int64_t index,
                     Superblock* out);

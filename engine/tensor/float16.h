@@ -38,13 +38,11 @@ inline uint16_t F32ToF16(float value) {
   if (magnitude < 0x33000001u) return sign;                                    // <= 2^-25
   const uint32_t exponent = magnitude >> 23;
   const uint32_t shift = exponent < 113 ? 126 - exponent : 13;
-  const uint32_t mantissa = exponent < 113 ? ((magnitude & 0x7fffffu) | 0x800000u)
-                                           : (magnitude - (112u << 23));
-  const uint32_t halfway = 1u << (shift - 1);
-  const uint32_t rest = mantissa & ((1u << shift) - 1);
-  uint32_t rounded = mantissa >> shift;
-  if (rest > halfway || (rest == halfway && (rounded & 1))) ++rounded;
-  return static_cast<uint16_t>(sign | rounded);
+  const uint32_t mantissa =
+      exponent < 113 ? ((magnitude & 0x7fffffu) | 0x800000u) : (magnitude - (112u << 23));
+  const uint32_t odd = (mantissa >> shift) & 1;
+  const uint32_t below_halfway = (1u << (shift - 1)) - 1;
+  return static_cast<uint16_t>(sign | (mantissa + below_halfway + odd) >> shift);
 }
 
 inline float BF16ToF32(uint16_t h) { return std::bit_cast<float>(static_cast<uint32_t>(h) << 16); }

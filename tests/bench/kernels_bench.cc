@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "engine/kernels/declarations.h"
 #include "engine/kernels/packing.h"
@@ -337,6 +338,22 @@ void RunInt8Peak(State& state, Int8PeakFn* fn) {
   SetRates(state, 0, 2.0 * static_cast<double>(products));
 }
 
+// What a model's first start does with all of its file; bytes are the file's.
+void RunPack(State& state, DType dtype) {
+  const size_t row_bytes = RowBytes(dtype, kCols);
+  const size_t tile_bytes = kTileRows * row_bytes;
+  std::vector<std::byte> tile(TileBytes(PackingOf(dtype), kCols) + 64);
+  const size_t aligned = -reinterpret_cast<uintptr_t>(tile.data()) % 64;
+  size_t at = 0;
+  for (auto _ : state) {
+    const std::byte* rows[kTileRows];
+    for (int64_t r = 0; r < kTileRows; ++r) rows[r] = Weights() + at + r * row_bytes;
+    HEARTH_CHECK(PackTile(dtype, rows, kCols, tile.data() + aligned));
+    at = at + 2 * tile_bytes <= kWeightBytes ? at + tile_bytes : 0;
+  }
+  SetRates(state, static_cast<int64_t>(tile_bytes), 0);
+}
+
 template <typename Run>
 void Register(const std::string& op, const std::string& isa, Run run) {
   benchmark::internal::Benchmark* row = benchmark::RegisterBenchmark((op + "/" + isa).c_str(), run);
@@ -353,6 +370,10 @@ void RegisterTable() {
 #define KERNEL(op, isa) \
   if (name == #isa) Register(#op, #isa, [](State& state) { Run##op(state, isa::op); });
 #include "engine/kernels/kernels.inc"
+  }
+  for (const DType dtype : kDTypes) {
+    const std::string name = absl::StrCat("Pack/", std::string(Traits(dtype).name));
+    benchmark::RegisterBenchmark(name.c_str(), [dtype](State& state) { RunPack(state, dtype); });
   }
 }
 

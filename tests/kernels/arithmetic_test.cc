@@ -100,6 +100,16 @@ constexpr SuperFormat kSuperFormats[] = {
     {DType::kQ4_K, scalar::MatMulInt4Min}, {DType::kQ5_K, scalar::MatMulInt5Min},
     {DType::kQ6_K, scalar::MatMulInt6}};
 
+// Code k of a superblock, as layout.h says where its bits are.
+int CodeOf(const Superblock& block, int64_t k, const SuperLayout& layout) {
+  const int64_t b = k / 32, half = k % 32 / 16, j = k % 16 / 4, i = k % 4;
+  const uint32_t low = block.nibbles[4 * b + j] >> (8 * i + 4 * half) & 15;
+  uint32_t high = 0;
+  if (layout.high_bits == 1) high = block.high_bits[b] >> (8 * i + 4 * half + j) & 1;
+  if (layout.high_bits == 2) high = block.high_bits[2 * b + half] >> (8 * i + 2 * j) & 3;
+  return static_cast<int>(low | high << 4);
+}
+
 // The weights that a row of a file stands for once its scales are multiples of a common one: from
 // the multipliers' part and from the minima's.
 struct SuperWeights {
@@ -118,7 +128,8 @@ SuperWeights WeightsOf(DType dtype, const std::byte* row, int64_t cols) {
       EXPECT_TRUE(ReadSuperblock(dtype, row, cols, k / kSuperblock, &block));
     }
     const double n = block.multipliers[i / layout.multiplier_elements];
-    weights.scaled.push_back(F16ToF32(block.scale) * n * (block.codes[i] - layout.offset));
+    weights.scaled.push_back(F16ToF32(block.scale) * n *
+                             (CodeOf(block, i, layout) - layout.offset));
     weights.minimum.push_back(
         layout.minima ? double{F16ToF32(block.minimum_scale)} * block.minima[i / 32] : 0.0);
   }

@@ -105,16 +105,11 @@ std::vector<std::byte> FixedRows(DType dtype, int64_t cols) {
 TEST(Packing, VersionSaysWhatPackingMakes) {
   ASSERT_EQ(kPackingVersion, 1u);
   const std::pair<DType, uint64_t> expected[] = {
-      {DType::kF32, 0xdb508b58750907da},
-      {DType::kF16, 0x9c902e6a160ab754},
-      {DType::kBF16, 0x9c902e6a160ab754},
-      {DType::kQ8_0, 0xa0f8d59d5ca50450},
-      {DType::kQ4_0, 0xe3d97fdb02aa4644},
-      {DType::kQ4_1, 0xf11a88d705da9d43},
-      {DType::kQ5_0, 0x8fee2137a90cbe9a},
-      {DType::kQ5_1, 0xdec77cbdd9ddb0d4},
-      {DType::kQ4_K, 0x3cb5165f43a4dc2a},
-      {DType::kQ5_K, 0xab01bb6c95da0ad0},
+      {DType::kF32, 0xdb508b58750907da},  {DType::kF16, 0x9c902e6a160ab754},
+      {DType::kBF16, 0x9c902e6a160ab754}, {DType::kQ8_0, 0xa0f8d59d5ca50450},
+      {DType::kQ4_0, 0xe3d97fdb02aa4644}, {DType::kQ4_1, 0xf11a88d705da9d43},
+      {DType::kQ5_0, 0x8fee2137a90cbe9a}, {DType::kQ5_1, 0xdec77cbdd9ddb0d4},
+      {DType::kQ4_K, 0x3cb5165f43a4dc2a}, {DType::kQ5_K, 0xab01bb6c95da0ad0},
       {DType::kQ6_K, 0x6b0f62c1c37beb82},
   };
   ASSERT_EQ(std::size(expected), std::size(kDTypes));
