@@ -293,8 +293,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& option
   state->original_context = checkpoint.hparams.original_context;
   state->tokenizer = std::move(tokenizer);
   state->workers = std::move(workers);
-  HEARTH_ASSIGN_OR_RETURN(KvStore kv,
-                          KvStore::Create(sizes.kv_layers, sizes.kv_type, sizes.kv_blocks));
+  const auto allocate = [&](size_t bytes) { return state->workers->Allocate(bytes); };
+  HEARTH_ASSIGN_OR_RETURN(
+      KvStore kv, KvStore::Create(sizes.kv_layers, sizes.kv_type, sizes.kv_blocks, allocate));
   state->kv.emplace(std::move(kv));
   const auto report = [&](uint64_t bytes) {
     if (progress)

@@ -19,7 +19,7 @@ namespace {
 constexpr int32_t kDefaultKvTokens = 8192;
 constexpr int32_t kSmallestKvTokens = 256;  // less serves nobody
 // Connections, thread stacks, the allocator's slack, requests being read and parsed (at most 16 MiB
-// of bodies, each up to three times over), and the file's pages of the tensor being packed.
+// of bodies, each up to three times over), and what each thread reads of the file while it packs.
 constexpr uint64_t kReserveBytes = 64u << 20;
 
 // Resident bytes of this process now: code, libraries, tokenizer, file metadata.

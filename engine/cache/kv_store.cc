@@ -59,7 +59,7 @@ size_t KvStore::BytesPerBlock(const std::vector<KvLayerShape>& layers, KvType ty
 }
 
 absl::StatusOr<KvStore> KvStore::Create(std::vector<KvLayerShape> layers, KvType type,
-                                        int32_t num_blocks) {
+                                        int32_t num_blocks, Allocate allocate) {
   if (layers.empty() || num_blocks < 1) {
     return absl::InvalidArgumentError(absl::StrCat("KV cache: ", layers.size(), " layers and ",
                                                    num_blocks, " blocks, expected at least 1"));
@@ -81,7 +81,7 @@ absl::StatusOr<KvStore> KvStore::Create(std::vector<KvLayerShape> layers, KvType
     offset += store.head_bytes_.back() * shape.kv_heads * num_blocks;
   }
   store.layers_ = std::move(layers);
-  HEARTH_ASSIGN_OR_RETURN(store.pages_, Pages::Allocate(total));
+  HEARTH_ASSIGN_OR_RETURN(store.pages_, allocate(total));
   return store;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "engine/batch.h"
 #include "engine/kv_type.h"
@@ -30,8 +31,9 @@ struct KvBlock {
 class KvStore {
  public:
   static size_t BytesPerBlock(const std::vector<KvLayerShape>& layers, KvType type);
+  using Allocate = absl::FunctionRef<absl::StatusOr<Pages>(size_t bytes)>;
   static absl::StatusOr<KvStore> Create(std::vector<KvLayerShape> layers, KvType type,
-                                        int32_t num_blocks);
+                                        int32_t num_blocks, Allocate allocate = Pages::Allocate);
 
   // REQUIRES: layer, block and head in range.
   KvBlock Block(int32_t layer, BlockId block, int32_t head) const;

@@ -1,16 +1,18 @@
 #include "engine/formats/checkpoint.h"
 
 #include <algorithm>
+#include <cstring>
+#include <functional>
 #include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "engine/check.h"
 #include "engine/formats/gguf.h"
 #include "engine/formats/gguf_checkpoint.h"
 #include "engine/formats/mapped_file.h"
+#include "engine/mix.h"
 #include "engine/status_macros.h"
 
 namespace hearth {
@@ -38,10 +40,20 @@ std::string ShapeName(absl::Span<const int64_t> dims) {
   return absl::StrCat("[", absl::StrJoin(dims, ","), "]");
 }
 
+uint64_t Stamp(const struct stat& info) {
+  uint64_t stamp = 0;
+  for (const timespec& time : {info.st_mtim, info.st_ctim}) {
+    stamp = Mix(stamp ^ static_cast<uint64_t>(time.tv_sec));
+    stamp = Mix(stamp ^ static_cast<uint64_t>(time.tv_nsec));
+  }
+  return stamp;
+}
+
 absl::StatusOr<Checkpoint> ReadCheckpoint(const std::string& path) {
   HEARTH_ASSIGN_OR_RETURN(OpenedGguf opened, OpenGguf(path));
   HEARTH_ASSIGN_OR_RETURN(Checkpoint checkpoint, GgufCheckpoint(opened.gguf));
   checkpoint.path = path;
+  checkpoint.stamp = Stamp(opened.file->info());
   checkpoint.file = std::move(opened.file);
   return checkpoint;
 }
@@ -87,9 +99,15 @@ DType Checkpoint::MainType() const {
       ->first;
 }
 
-void Checkpoint::Release(const Tensor& tensor) const {
-  HEARTH_CHECK(file != nullptr);
-  file->Release(tensor.data, tensor.bytes);
+absl::Status Checkpoint::Read(const std::byte* from, size_t bytes, std::byte* to) const {
+  const absl::string_view mapped = file == nullptr ? absl::string_view() : file->bytes();
+  const absl::string_view range(reinterpret_cast<const char*>(from), bytes);
+  const std::less_equal<const char*> up_to;
+  if (up_to(mapped.begin(), range.begin()) && up_to(range.end(), mapped.end())) {
+    return file->Read(range, to);
+  }
+  std::memcpy(to, from, bytes);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& path) {

@@ -3,6 +3,7 @@
 #ifndef HEARTH_ENGINE_FORMATS_CHECKPOINT_H_
 #define HEARTH_ENGINE_FORMATS_CHECKPOINT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/tensor/tensor.h"
@@ -45,6 +47,7 @@ struct Checkpoint {
   std::string architecture;  // "phi3", "llama"
   std::string name;          // general.name, may be empty
   uint64_t fingerprint = 0;  // of metadata and tensor table; roots the prefix hash chain
+  uint64_t stamp = 0;        // of the file's times: another once it was written or replaced
   Hyperparameters hparams;
   Vocabulary vocabulary;
   absl::btree_map<std::string, Tensor> tensors;
@@ -57,8 +60,9 @@ struct Checkpoint {
   DType MainType() const;
   bool Has(const std::string& tensor) const { return tensors.contains(tensor); }
 
-  // The file's pages of `tensor` are not needed any more and may leave memory.
-  void Release(const Tensor& tensor) const;
+  // Copies `bytes` at `from`, within a tensor's data, to `to`; what lies in the file, without
+  // making it resident. DataLoss when the file cannot be read.
+  absl::Status Read(const std::byte* from, size_t bytes, std::byte* to) const;
 };
 
 // Opens a model file and checks the container whole (rows M1–M12, M16), the hyperparameters

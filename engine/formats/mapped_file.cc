@@ -6,9 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdint>
+#include <cstring>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -39,31 +38,45 @@ absl::StatusOr<std::shared_ptr<const MappedFile>> MappedFile::Open(const std::st
   // O_NONBLOCK: opening a FIFO must not wait for a writer.
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return OpenError(errno, path);
-  const absl::Cleanup closer = [fd] { close(fd); };
-  struct stat info;
-  if (fstat(fd, &info) != 0) return OpenError(errno, path);
+  struct stat info = {};
+  const int stat_error = fstat(fd, &info) == 0 ? 0 : errno;
+  std::shared_ptr<MappedFile> file(new MappedFile(fd, info));  // closes fd
+  if (stat_error != 0) return OpenError(stat_error, path);
   if (!S_ISREG(info.st_mode)) {
     return absl::InvalidArgumentError(
         absl::StrCat(path, ": is ", KindOf(info.st_mode), ", expected a regular file"));
   }
   const size_t bytes = static_cast<size_t>(info.st_size);
-  if (bytes == 0) return std::shared_ptr<const MappedFile>(new MappedFile(nullptr, 0));
+  if (bytes == 0) return file;
   void* address = mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
   if (address == MAP_FAILED) return OpenError(errno, absl::StrCat(path, ": mmap"));
-  madvise(address, bytes, MADV_SEQUENTIAL);  // each byte is read once, when a model loads
-  return std::shared_ptr<const MappedFile>(new MappedFile(static_cast<char*>(address), bytes));
+  file->data_ = static_cast<char*>(address);
+  file->bytes_ = bytes;
+  // Each byte is read once, when a model loads.
+  madvise(address, bytes, MADV_SEQUENTIAL);
+  posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+  return file;
 }
 
 MappedFile::~MappedFile() {
   if (data_ != nullptr) munmap(data_, bytes_);
+  close(fd_);
 }
 
-void MappedFile::Release(const void* begin, size_t bytes) const {
-  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  const uintptr_t address = reinterpret_cast<uintptr_t>(begin);
-  const uintptr_t first = (address + page - 1) / page * page;
-  const uintptr_t last = (address + bytes) / page * page;
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+absl::Status MappedFile::Read(absl::string_view range, void* to) const {
+  const off_t begin = range.data() - data_;
+  for (size_t done = 0; done < range.size();) {
+    const ssize_t n = pread(fd_, static_cast<char*>(to) + done, range.size() - done,
+                            begin + static_cast<off_t>(done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      return absl::DataLossError(absl::StrCat(
+          "offset ", begin + done,
+          ": cannot be read: ", n == 0 ? "the file has become shorter" : std::strerror(errno)));
+    }
+    done += static_cast<size_t>(n);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace hearth

@@ -2,10 +2,13 @@
 #ifndef HEARTH_ENGINE_FORMATS_MAPPED_FILE_H_
 #define HEARTH_ENGINE_FORMATS_MAPPED_FILE_H_
 
+#include <sys/stat.h>
+
 #include <cstddef>
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -22,16 +25,20 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   absl::string_view bytes() const { return {data_, bytes_}; }
+  // As the file was when it was opened.
+  const struct stat& info() const { return info_; }
 
-  // Drops the whole pages inside [begin, begin + bytes) from this process; reading them again
-  // reads the file again. REQUIRES: the range lies in bytes().
-  void Release(const void* begin, size_t bytes) const;
+  // Copies `range`, a part of bytes(), to `to` without touching the mapping: none of it becomes
+  // resident, and a file that cannot be read or has been shortened is DataLoss instead of SIGBUS.
+  absl::Status Read(absl::string_view range, void* to) const;
 
  private:
-  MappedFile(char* data, size_t bytes) : data_(data), bytes_(bytes) {}
+  MappedFile(int fd, const struct stat& info) : fd_(fd), info_(info) {}
 
-  char* const data_;
-  const size_t bytes_;
+  const int fd_;
+  const struct stat info_;
+  char* data_ = nullptr;
+  size_t bytes_ = 0;
 };
 
 }  // namespace hearth

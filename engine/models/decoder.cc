@@ -35,15 +35,20 @@ uint64_t PackedBytes(absl::Span<const Tensor> parts) {
 
 uint64_t PackedBytes(const Tensor& tensor) { return PackedBytes(absl::MakeConstSpan(&tensor, 1)); }
 
-uint64_t WeightBytes(const DecoderDescription& d) {
-  const uint64_t norm = sizeof(float) * static_cast<uint64_t>(d.embedding);
-  uint64_t bytes = PackedBytes(d.token_embedding) + norm;
+// Of all projections.
+uint64_t PackedBytes(const DecoderDescription& d) {
+  uint64_t bytes = PackedBytes(d.token_embedding);
   if (d.head) bytes += PackedBytes(*d.head);
   for (const LayerTensors& layer : d.layers) {
-    bytes += 2 * norm + PackedBytes(layer.qkv) + PackedBytes(layer.attn_output) +
-             PackedBytes(layer.gate_up) + PackedBytes(layer.ffn_down);
+    bytes += PackedBytes(layer.qkv) + PackedBytes(layer.attn_output) + PackedBytes(layer.gate_up) +
+             PackedBytes(layer.ffn_down);
   }
   return bytes;
+}
+
+uint64_t WeightBytes(const DecoderDescription& d) {
+  const uint64_t norm = sizeof(float) * static_cast<uint64_t>(d.embedding);
+  return PackedBytes(d) + norm * (1 + 2 * d.layers.size());
 }
 
 int64_t QuantizedElements(absl::Span<const Tensor> parts) {
@@ -121,57 +126,71 @@ ModelPlan Decoder::Plan(const DecoderDescription& d, const ModelLimits& limits) 
   return plan;
 }
 
-// Packs projections one at a time and lets go of the file's pages behind itself.
+// Says where in one piece of memory each projection lies, one after the other, and fills it.
 class Decoder::Loader {
  public:
-  Loader(const Checkpoint& checkpoint, ops::Workers& workers,
-         const std::function<void(uint64_t)>& progress)
-      : checkpoint_(checkpoint), workers_(workers), progress_(progress) {}
+  Loader(const Checkpoint& checkpoint, ops::Workers& workers, const Pages& weights)
+      : checkpoint_(checkpoint), workers_(workers), weights_(weights) {}
 
-  absl::StatusOr<Projection> Pack(absl::Span<const Tensor> parts) {
+  // REQUIRES: the tensors outlive this.
+  Projection Place(absl::Span<const Tensor> parts) {
     Projection projection;
     for (absl::Span<const Tensor> run : RunsOfOneType(parts)) {
-      absl::StatusOr<ops::PackedMatrix> packing = ops::PackedMatrix::Pack(workers_, run);
-      if (!packing.ok()) return InFile(packing.status());
-      ops::PackedMatrix packed = *std::move(packing);
-      for (const Tensor& tensor : run) checkpoint_.Release(tensor);
-      projection.rows += packed.rows();
-      bytes_ += packed.bytes();
-      projection.parts.push_back(std::move(packed));
+      int64_t rows = 0;
+      for (const Tensor& part : run) rows += part.rows();
+      std::byte* memory = weights_.data() + placed_bytes_;
+      projection.parts.emplace_back(run[0].dtype, rows, run[0].cols(), memory);
+      projection.rows += rows;
+      placed_bytes_ += projection.parts.back().bytes();
+      placed_.push_back({run, memory});
     }
-    if (progress_) progress_(bytes_);
     return projection;
   }
-  absl::StatusOr<Projection> Pack(const Tensor& tensor) {
-    return Pack(absl::MakeConstSpan(&tensor, 1));
-  }
+  Projection Place(const Tensor& tensor) { return Place(absl::MakeConstSpan(&tensor, 1)); }
 
-  absl::StatusOr<Layer> PackLayer(const LayerTensors& tensors) {
+  absl::StatusOr<Layer> PlaceLayer(const LayerTensors& tensors) {
     Layer layer;
-    HEARTH_ASSIGN_OR_RETURN(layer.attn_norm, Norm(tensors.attn_norm));
-    HEARTH_ASSIGN_OR_RETURN(layer.qkv, Pack(tensors.qkv));
-    HEARTH_ASSIGN_OR_RETURN(layer.attn_output, Pack(tensors.attn_output));
-    HEARTH_ASSIGN_OR_RETURN(layer.ffn_norm, Norm(tensors.ffn_norm));
-    HEARTH_ASSIGN_OR_RETURN(layer.gate_up, Pack(tensors.gate_up));
-    HEARTH_ASSIGN_OR_RETURN(layer.ffn_down, Pack(tensors.ffn_down));
+    HEARTH_ASSIGN_OR_RETURN(layer.attn_norm, ReadVector(checkpoint_, tensors.attn_norm));
+    layer.qkv = Place(tensors.qkv);
+    layer.attn_output = Place(tensors.attn_output);
+    HEARTH_ASSIGN_OR_RETURN(layer.ffn_norm, ReadVector(checkpoint_, tensors.ffn_norm));
+    layer.gate_up = Place(tensors.gate_up);
+    layer.ffn_down = Place(tensors.ffn_down);
     return layer;
   }
 
-  absl::StatusOr<std::vector<float>> Norm(const Tensor& tensor) {
-    absl::StatusOr<std::vector<float>> weights = ops::ToF32(tensor);
-    if (!weights.ok()) return InFile(weights.status());
-    return weights;
+  // All that was placed.
+  absl::Status Pack(const std::function<void(uint64_t)>& progress) {
+    HEARTH_CHECK(placed_bytes_ == weights_.bytes());
+    const auto read = [this](const std::byte* from, size_t bytes, std::byte* to) {
+      return checkpoint_.Read(from, bytes, to);
+    };
+    uint64_t bytes = 0;
+    for (const Placed& placed : placed_) {
+      const absl::StatusOr<ops::PackedMatrix> packed =
+          ops::Pack(workers_, placed.parts, read, placed.memory);
+      if (!packed.ok()) return InFile(packed.status());
+      bytes += packed->bytes();
+      if (progress) progress(bytes);
+    }
+    return absl::OkStatus();
   }
 
  private:
+  struct Placed {
+    absl::Span<const Tensor> parts;
+    std::byte* memory;
+  };
+
   absl::Status InFile(const absl::Status& status) const {
     return absl::Status(status.code(), absl::StrCat(checkpoint_.path, ": ", status.message()));
   }
 
   const Checkpoint& checkpoint_;
   ops::Workers& workers_;
-  const std::function<void(uint64_t)>& progress_;
-  uint64_t bytes_ = 0;
+  const Pages& weights_;
+  size_t placed_bytes_ = 0;
+  std::vector<Placed> placed_;
 };
 
 Decoder::Decoder(const DecoderDescription& d, const ModelLimits& limits, ops::Workers& workers)
@@ -196,7 +215,7 @@ absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(
   const std::array<size_t, 6> floats = BufferFloats(d, limits);
   size_t bytes = 0;
   for (size_t count : floats) bytes += PaddedBytes(count);
-  HEARTH_ASSIGN_OR_RETURN(decoder->buffers_, Pages::Allocate(bytes));
+  HEARTH_ASSIGN_OR_RETURN(decoder->buffers_, workers.Allocate(bytes));
   std::byte* next = decoder->buffers_.data();
   size_t i = 0;
   for (float** buffer : {&decoder->x_, &decoder->branch_, &decoder->qkv_, &decoder->heads_,
@@ -205,16 +224,16 @@ absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(
     next += PaddedBytes(floats[i++]);
   }
 
-  Loader loader(checkpoint, workers, progress);
-  HEARTH_ASSIGN_OR_RETURN(decoder->token_embedding_, loader.Pack(d.token_embedding));
-  if (d.head) {
-    HEARTH_ASSIGN_OR_RETURN(decoder->head_, loader.Pack(*d.head));
-  }
-  HEARTH_ASSIGN_OR_RETURN(decoder->output_norm_, loader.Norm(d.output_norm));
+  HEARTH_ASSIGN_OR_RETURN(decoder->weights_, workers.Allocate(PackedBytes(d)));
+  Loader loader(checkpoint, workers, decoder->weights_);
+  decoder->token_embedding_ = loader.Place(d.token_embedding);
+  if (d.head) decoder->head_ = loader.Place(*d.head);
+  HEARTH_ASSIGN_OR_RETURN(decoder->output_norm_, ReadVector(checkpoint, d.output_norm));
   for (const LayerTensors& tensors : d.layers) {
-    HEARTH_ASSIGN_OR_RETURN(Layer layer, loader.PackLayer(tensors));
+    HEARTH_ASSIGN_OR_RETURN(Layer layer, loader.PlaceLayer(tensors));
     decoder->layers_.push_back(std::move(layer));
   }
+  HEARTH_RETURN_IF_ERROR(loader.Pack(progress));
   return decoder;
 }
 

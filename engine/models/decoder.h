@@ -101,6 +101,7 @@ class Decoder final : public Model {
   ops::RopeTable short_rope_;
   std::optional<ops::RopeTable> long_rope_;
 
+  Pages weights_;               // what all projections lie in
   Projection token_embedding_;  // one part
   std::optional<Projection> head_;
   std::vector<float> output_norm_;

@@ -53,9 +53,9 @@ struct ModelPlan {
 // architecture and the known ones.
 absl::StatusOr<ModelPlan> PlanModel(const Checkpoint& checkpoint, const ModelLimits& limits);
 
-// Packs the weights, releasing the file's pages as it goes. `progress` is told bytes packed of
-// the plan's weight_bytes. Errors as PlanModel, and DataLoss for NaN or infinite weights.
-// `workers` must outlive the model.
+// Packs the weights. `progress` is told bytes packed of the plan's weight_bytes. Errors as
+// PlanModel, and DataLoss for NaN or infinite weights and for a file that cannot be read. `workers`
+// must outlive the model.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(
     const Checkpoint& checkpoint, const ModelLimits& limits, ops::Workers& workers,
     const std::function<void(uint64_t bytes)>& progress);

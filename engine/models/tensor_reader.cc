@@ -28,12 +28,11 @@ absl::StatusOr<std::vector<float>> TensorReader::RopeFactors(const std::string& 
   const Hyperparameters& h = hparams();
   const int32_t pairs = h.rope_dims / 2;
   HEARTH_ASSIGN_OR_RETURN(const Tensor tensor, Vector(name, pairs));
-  absl::StatusOr<std::vector<float>> factors = ops::ToF32(tensor);
-  if (!factors.ok()) return Error(std::string(factors.status().message()));
+  HEARTH_ASSIGN_OR_RETURN(std::vector<float> factors, ReadVector(checkpoint_, tensor));
   for (int32_t i = 0; i < pairs; ++i) {
     const double least = ops::RopeTable::LeastFactor(i, h.rope_dims, h.rope_theta, h.context);
-    if ((*factors)[i] >= least) continue;
-    return Error(absl::StrCat("tensor ", name, ": element ", i, " is ", (*factors)[i],
+    if (factors[i] >= least) continue;
+    return Error(absl::StrCat("tensor ", name, ": element ", i, " is ", factors[i],
                               ", expected at least ", least, " for a context of ", h.context));
   }
   return factors;
@@ -50,6 +49,18 @@ absl::Status TensorReader::CheckAllRead() const {
 
 absl::Status TensorReader::Error(const std::string& message) const {
   return absl::DataLossError(absl::StrCat(checkpoint_.path, ": ", message));
+}
+
+absl::StatusOr<std::vector<float>> ReadVector(const Checkpoint& checkpoint, Tensor tensor) {
+  std::vector<std::byte> bytes(tensor.bytes);
+  absl::Status status = checkpoint.Read(tensor.data, bytes.size(), bytes.data());
+  tensor.data = bytes.data();
+  if (status.ok()) {
+    absl::StatusOr<std::vector<float>> elements = ops::ToF32(tensor);
+    if (elements.ok()) return elements;
+    status = elements.status();
+  }
+  return absl::DataLossError(absl::StrCat(checkpoint.path, ": ", status.message()));
 }
 
 }  // namespace hearth

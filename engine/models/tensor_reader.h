@@ -40,6 +40,9 @@ class TensorReader {
   absl::flat_hash_set<std::string> read_;
 };
 
+// The elements of a vector. Errors likewise.
+absl::StatusOr<std::vector<float>> ReadVector(const Checkpoint& checkpoint, Tensor tensor);
+
 }  // namespace hearth
 
 #endif  // HEARTH_ENGINE_MODELS_TENSOR_READER_H_

@@ -1,18 +1,13 @@
 #include "engine/ops/matmul.h"
 
 #include <algorithm>
-#include <array>
-#include <atomic>
 #include <cstring>
-#include <limits>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
 #include "engine/kernels/packing.h"
 #include "engine/ops/scratch.h"
-#include "engine/status_macros.h"
 #include "engine/tensor/float16.h"
 
 namespace hearth::ops {
@@ -21,111 +16,7 @@ namespace {
 using kernels::kQuantBlock;
 using kernels::kTileRows;
 using kernels::Packing;
-
-int64_t Tiles(int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
-
-absl::Status CheckParts(absl::Span<const Tensor> parts) {
-  if (parts.empty()) return absl::InvalidArgumentError("no tensor to pack");
-  const DTypeTraits traits = Traits(parts[0].dtype);
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const Tensor& part = parts[i];
-    if (part.rank != 2 || part.rows() < 1 || part.cols() < 1 ||
-        part.cols() % traits.block_elements != 0) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("part ", i, ": rank ", part.rank, ", shape [", part.rows(), ",", part.cols(),
-                       "], expected a matrix of whole blocks of ", traits.block_elements));
-    }
-    if (part.dtype != parts[0].dtype || part.cols() != parts[0].cols()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("part ", i, ": ", std::string(Traits(part.dtype).name), " with ",
-                       part.cols(), " columns, expected ", std::string(traits.name), " with ",
-                       parts[0].cols(), " as in part 0"));
-    }
-    const size_t row_bytes = RowBytes(part.dtype, part.cols());
-    if (part.bytes / row_bytes < static_cast<size_t>(part.rows())) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "part ", i, ": ", part.bytes, " bytes, expected ", part.rows(), " rows of ", row_bytes));
-    }
-  }
-  return absl::OkStatus();
-}
-
-// The rows of all parts, one after the other.
-class StackedRows {
- public:
-  explicit StackedRows(absl::Span<const Tensor> parts)
-      : parts_(parts), row_bytes_(RowBytes(parts[0].dtype, parts[0].cols())) {
-    for (const Tensor& part : parts) rows_ += part.rows();
-  }
-
-  int64_t rows() const { return rows_; }
-
-  // The part that holds a row, and which of its rows it is.
-  std::pair<size_t, int64_t> Locate(int64_t row) const {
-    size_t part = 0;
-    while (row >= parts_[part].rows()) row -= parts_[part++].rows();
-    return {part, row};
-  }
-
-  // Null beyond the last row.
-  const std::byte* data(int64_t row) const {
-    if (row >= rows_) return nullptr;
-    const auto [part, index] = Locate(row);
-    return parts_[part].data + index * row_bytes_;
-  }
-
- private:
-  absl::Span<const Tensor> parts_;
-  size_t row_bytes_;
-  int64_t rows_ = 0;
-};
-
-absl::Status NotFinite(const StackedRows& rows, absl::Span<const Tensor> parts, int64_t tile) {
-  const DType dtype = parts[0].dtype;
-  int64_t row = tile * kTileRows;
-  while (kernels::IsFiniteRow(dtype, rows.data(row), parts[0].cols())) ++row;
-  const auto [part, index] = rows.Locate(row);
-  return absl::DataLossError(absl::StrCat("tensor ", parts[part].name, ": row ", index, ": ",
-                                          IsQuantized(dtype) ? "a scale" : "an element",
-                                          " is NaN or infinite"));
-}
-
-}  // namespace
-
-size_t PackedMatrix::PackedBytes(DType dtype, int64_t rows, int64_t cols) {
-  return Tiles(rows) * kernels::TileBytes(kernels::PackingOf(dtype), cols);
-}
-
-absl::StatusOr<PackedMatrix> PackedMatrix::Pack(Workers& workers, absl::Span<const Tensor> parts) {
-  HEARTH_RETURN_IF_ERROR(CheckParts(parts));
-  const StackedRows rows(parts);
-  PackedMatrix matrix;
-  matrix.dtype_ = parts[0].dtype;
-  matrix.rows_ = rows.rows();
-  matrix.cols_ = parts[0].cols();
-  HEARTH_ASSIGN_OR_RETURN(matrix.pages_,
-                          Pages::Allocate(PackedBytes(matrix.dtype_, matrix.rows_, matrix.cols_)));
-  constexpr int64_t kTilesPerIndex = 8;
-  const int64_t tiles = Tiles(matrix.rows_);
-  const size_t tile_bytes = kernels::TileBytes(kernels::PackingOf(matrix.dtype_), matrix.cols_);
-  std::atomic<int64_t> first_bad{tiles};
-  workers.ParallelFor((tiles + kTilesPerIndex - 1) / kTilesPerIndex, [&](int32_t index) {
-    const int64_t begin = index * kTilesPerIndex;
-    for (int64_t t = begin; t < std::min(begin + kTilesPerIndex, tiles); ++t) {
-      std::array<const std::byte*, kTileRows> source;
-      for (int64_t r = 0; r < kTileRows; ++r) source[r] = rows.data(t * kTileRows + r);
-      std::byte* tile = matrix.pages_.data() + t * tile_bytes;
-      if (kernels::PackTile(matrix.dtype_, source.data(), matrix.cols_, tile)) continue;
-      int64_t bad = first_bad.load();
-      while (t < bad && !first_bad.compare_exchange_weak(bad, t)) {
-      }
-    }
-  });
-  if (first_bad < tiles) return NotFinite(rows, parts, first_bad);
-  return matrix;
-}
-
-namespace {
+using kernels::Tiles;
 
 kernels::QuantizedRows TakeQuantizedRows(Arena& arena, int64_t rows, int64_t cols) {
   const int64_t blocks = rows * (cols / kQuantBlock);

@@ -1,4 +1,4 @@
-// Weight matrices in kernel layout, and products with them.
+// Products with weight matrices.
 #ifndef HEARTH_ENGINE_OPS_MATMUL_H_
 #define HEARTH_ENGINE_OPS_MATMUL_H_
 
@@ -8,37 +8,12 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/ops/packed_matrix.h"
 #include "engine/ops/workers.h"
 #include "engine/request.h"
-#include "engine/tensor/pages.h"
 #include "engine/tensor/tensor.h"
 
 namespace hearth::ops {
-
-// A weight matrix [rows, cols] (outputs, inputs) in the packed layout of kernels.h, which every
-// instruction set reads. Immutable after Pack.
-class PackedMatrix {
- public:
-  static size_t PackedBytes(DType dtype, int64_t rows, int64_t cols);
-
-  // Packs the rows of `parts`, one after the other, into one matrix (q, k, v rows into a fused
-  // qkv, say). All parts have the same dtype and cols. Parallel over tiles. DataLoss when a
-  // scale is NaN or infinite (row M15), naming the tensor and the row.
-  static absl::StatusOr<PackedMatrix> Pack(Workers& workers, absl::Span<const Tensor> parts);
-
-  PackedMatrix() = default;
-  DType dtype() const { return dtype_; }
-  int64_t rows() const { return rows_; }
-  int64_t cols() const { return cols_; }
-  const std::byte* data() const { return pages_.data(); }
-  size_t bytes() const { return pages_.bytes(); }
-
- private:
-  DType dtype_ = DType::kF32;
-  int64_t rows_ = 0;
-  int64_t cols_ = 0;
-  Pages pages_;
-};
 
 // What the products below need of Workers::scratch beside a row for each thread: the input in the
 // forms that weights of these types multiply.

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -11,7 +13,6 @@
 #include "engine/check.h"
 #include "engine/ops/scratch.h"
 #include "engine/status_macros.h"
-#include "engine/tensor/pages.h"
 
 namespace hearth::ops {
 namespace {
@@ -143,6 +144,21 @@ int32_t Workers::threads() const { return static_cast<int32_t>(state_->threads.s
 const kernels::Table& Workers::kernels() const { return state_->kernels; }
 
 std::string_view Workers::isa() const { return state_->kernels.isa; }
+
+absl::StatusOr<Pages> Workers::Allocate(size_t bytes) {
+  constexpr size_t kPart = 16 * Pages::kHugePage;
+  HEARTH_ASSIGN_OR_RETURN(Pages pages, Pages::Reserve(bytes));
+  std::mutex mutex;
+  absl::Status status;
+  ParallelFor(static_cast<int32_t>((bytes + kPart - 1) / kPart), [&](int32_t index) {
+    const size_t begin = index * kPart;
+    absl::Status populated = pages.Populate(begin, std::min(kPart, bytes - begin));
+    const std::lock_guard lock(mutex);
+    status.Update(std::move(populated));
+  });
+  HEARTH_RETURN_IF_ERROR(status);
+  return pages;
+}
 
 std::byte* Workers::scratch(size_t bytes) {
   HEARTH_CHECK(bytes <= state_->scratch.bytes());

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "engine/kernels/kernels.h"
 #include "engine/ops/cgroup.h"
+#include "engine/tensor/pages.h"
 
 namespace hearth::ops {
 
@@ -43,6 +44,9 @@ class Workers {
   void ParallelFor(int32_t count, absl::FunctionRef<void(int32_t index)> body);
   // Likewise; `thread` in [0, threads()) tells which, for scratch of its own.
   void ParallelFor(int32_t count, absl::FunctionRef<void(int32_t index, int32_t thread)> body);
+
+  // Pages::Allocate by all threads at once. Not reentrant either.
+  absl::StatusOr<Pages> Allocate(size_t bytes);
 
   int32_t threads() const;
   const kernels::Table& kernels() const;

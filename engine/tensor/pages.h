@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace hearth {
@@ -14,6 +15,14 @@ class Pages {
   // Zeroed, resident memory (populated at once, so that it cannot run out later), in huge pages
   // where the kernel grants them. ResourceExhausted when it cannot be had.
   static absl::StatusOr<Pages> Allocate(size_t bytes);
+  // Likewise, but resident only where Populate, or a write, makes it so.
+  static absl::StatusOr<Pages> Reserve(size_t bytes);
+
+  // Makes [begin, begin + bytes) resident. Safe from several threads at once, for parts whose edges
+  // are multiples of kHugePage. REQUIRES: it lies within.
+  absl::Status Populate(size_t begin, size_t bytes);
+
+  static constexpr size_t kHugePage = size_t{2} << 20;
 
   Pages() = default;
   Pages(Pages&& other) noexcept
@@ -25,7 +34,8 @@ class Pages {
   }
   ~Pages();
 
-  std::byte* data() const { return data_; }  // aligned to at least 64 bytes; null when empty
+  // Aligned to a page, and to a huge one where there are as many bytes; null when empty.
+  std::byte* data() const { return data_; }
   size_t bytes() const { return bytes_; }
 
  private:

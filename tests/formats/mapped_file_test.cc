@@ -109,19 +109,32 @@ bool AnyResident(const char* begin, size_t bytes) {  // in this process, not in 
   return resident;
 }
 
-TEST(MappedFileTest, ReleaseDropsWholePagesAndTheyComeBack) {
+TEST(MappedFileTest, ReadsWithoutMakingPagesResident) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const std::string path = WriteTemporary("pages", std::string(64 * page, 'x'));
+  std::string content(64 * page, 'x');
+  content[5 * page + 7] = 'y';
+  const std::string path = WriteTemporary("pages", content);
   const auto file = MappedFile::Open(path);
   ASSERT_TRUE(file.ok());
   const absl::string_view bytes = (*file)->bytes();
-  EXPECT_EQ(std::count(bytes.begin(), bytes.end(), 'x'), static_cast<ptrdiff_t>(64 * page));
-  EXPECT_TRUE(AnyResident(bytes.data(), bytes.size()));
-  (*file)->Release(bytes.data(), bytes.size());
+  std::string copy(bytes.size() - 3, ' ');
+  ASSERT_TRUE((*file)->Read(bytes.substr(3), copy.data()).ok());
+  EXPECT_EQ(copy, content.substr(3));
   EXPECT_FALSE(AnyResident(bytes.data(), bytes.size()));
-  EXPECT_EQ(bytes[5 * page + 7], 'x');
-  (*file)->Release(bytes.data() + 1, 10);  // less than a page: nothing to do
+  EXPECT_EQ(bytes[5 * page + 7], 'y');
   EXPECT_TRUE(AnyResident(bytes.data(), bytes.size()));
+  std::remove(path.c_str());
+}
+
+TEST(MappedFileTest, F8_AFileThatShrinksIsAnError) {
+  const std::string path = WriteTemporary("shrinks", std::string(1 << 16, 'x'));
+  const auto file = MappedFile::Open(path);
+  ASSERT_TRUE(file.ok());
+  std::filesystem::resize_file(path, 100);
+  std::string copy(1 << 16, ' ');
+  const absl::Status status = (*file)->Read((*file)->bytes(), copy.data());
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("offset 100: cannot be read"));
   std::remove(path.c_str());
 }
 

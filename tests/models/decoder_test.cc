@@ -1,8 +1,11 @@
 #include "engine/models/decoder.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <memory>
 #include <numeric>
@@ -10,6 +13,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/formats/mapped_file.h"
 #include "engine/models/model.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -143,6 +147,24 @@ TEST(Decoder, ThePlanIsWhatLoadingPacks) {
   ASSERT_TRUE(LoadModel(checkpoint, kLimits, *workers, [&](uint64_t b) { packed = b; }).ok());
   EXPECT_LE(packed, plan.weight_bytes);
   EXPECT_GE(packed, plan.weight_bytes * 95 / 100) << "the rest is norms";
+}
+
+// Of vectors and matrices alike: through the mapping this would be SIGBUS.
+TEST(Decoder, F8_AFileThatShrinksWhileItLoadsIsAnError) {
+  const std::string path = absl::StrCat(testing::TempDir(), "shrinks-", getpid(), ".gguf");
+  for (const char* tensor :
+       {"output_norm.weight", "blk.1.ffn_norm.weight", "blk.3.ffn_down.weight"}) {
+    std::filesystem::copy_file(OpenModel("tiny-q8_0")->path, path);
+    const Checkpoint checkpoint = *OpenCheckpoint(path);
+    const char* data = reinterpret_cast<const char*>(checkpoint.tensors.at(tensor).data);
+    std::filesystem::resize_file(path, data - checkpoint.file->bytes().data());
+    auto workers = *ops::Workers::Create({.threads = 2});
+    const absl::Status status = LoadModel(checkpoint, kLimits, *workers, {}).status();
+    EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+    EXPECT_THAT(std::string(status.message()),
+                testing::AllOf(StartsWith(path), HasSubstr("the file has become shorter")));
+    std::filesystem::remove(path);
+  }
 }
 
 TEST(Decoder, M13_UnknownArchitectureNamesTheKnownOnes) {

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
+#include <mutex>
 
 #include "engine/kernels/packing.h"
 #include "engine/tensor/float16.h"
@@ -41,6 +43,23 @@ struct Source {
   Tensor tensor;
 };
 
+// Packs tensors that lie in memory, into memory kept to the end of the process.
+absl::StatusOr<PackedMatrix> PackInMemory(Workers& workers, const std::vector<Tensor>& parts) {
+  static std::vector<Pages> kept;
+  size_t bytes = 0;
+  if (!parts.empty() && parts[0].rank == 2) {
+    int64_t rows = 0;
+    for (const Tensor& part : parts) rows += std::min<int64_t>(part.rows(), 1 << 20);
+    bytes = PackedMatrix::PackedBytes(parts[0].dtype, rows, parts[0].cols());
+  }
+  kept.push_back(*workers.Allocate(bytes));
+  const auto read = [](const std::byte* from, size_t count, std::byte* to) {
+    std::memcpy(to, from, count);
+    return absl::OkStatus();
+  };
+  return Pack(workers, parts, read, kept.back().data());
+}
+
 WorkersOptions Options() {
   WorkersOptions options;
   options.input_bytes = InputBytes(kDTypes, 40, 512);
@@ -69,7 +88,7 @@ TEST(MatMul, MatchesDoubleWithinWhatQuantisingAndRoundingMove) {
   for (DType dtype : kDTypes) {
     const int64_t cols = Cols(dtype), outputs = 333, rows = 9;
     const Source source(rng, dtype, outputs, cols);
-    const PackedMatrix w = *PackedMatrix::Pack(*workers, {source.tensor});
+    const PackedMatrix w = *PackInMemory(*workers, {source.tensor});
     const std::vector<float> x = RandomFloats(rng, rows * cols);
     const std::vector<float> out = Multiply(*workers, w, x);
     const bool quantised = Traits(dtype).block_elements > 1;
@@ -98,12 +117,11 @@ TEST(MatMul, SameBitsForAllThreadsSetsAndBatches) {
     const Source source(rng, dtype, outputs, cols);
     const std::vector<float> x = RandomFloats(rng, rows * cols);
     auto one = MakeWorkers(1, "scalar", Options());
-    const std::vector<float> expected =
-        Multiply(*one, *PackedMatrix::Pack(*one, {source.tensor}), x);
+    const std::vector<float> expected = Multiply(*one, *PackInMemory(*one, {source.tensor}), x);
     for (std::string_view isa : kernels::SupportedIsas()) {
       for (int32_t threads = 1; threads <= 4; ++threads) {
         auto workers = MakeWorkers(threads, isa, Options());
-        const PackedMatrix w = *PackedMatrix::Pack(*workers, {source.tensor});
+        const PackedMatrix w = *PackInMemory(*workers, {source.tensor});
         ASSERT_TRUE(SameBits(Multiply(*workers, w, x), expected)) << isa << " " << threads;
         for (int64_t m : {0, 5, 36}) {  // a row alone
           const std::vector<float> row(&x[m * cols], &x[m * cols] + cols);
@@ -140,7 +158,7 @@ TEST(MatMul, PartsAndComputedInputsGiveTheBitsOfEachAlone) {
       auto workers = MakeWorkers(threads, "", Options());
       std::vector<PackedMatrix> parts;
       for (const Source& source : sources) {
-        parts.push_back(*PackedMatrix::Pack(*workers, {source.tensor}));
+        parts.push_back(*PackInMemory(*workers, {source.tensor}));
       }
       const auto expected = [&](const std::vector<float>& input) {
         std::vector<float> out(kRows * 37 * parts.size());
@@ -169,14 +187,14 @@ TEST(PackedMatrix, StacksParts) {
   for (DType dtype : kDTypes) {
     const int64_t cols = Cols(dtype);
     const Source a(rng, dtype, 5, cols), b(rng, dtype, 18, cols), c(rng, dtype, 32, cols);
-    const PackedMatrix all = *PackedMatrix::Pack(*workers, {a.tensor, b.tensor, c.tensor});
+    const PackedMatrix all = *PackInMemory(*workers, {a.tensor, b.tensor, c.tensor});
     EXPECT_EQ(all.rows(), 55);
     EXPECT_EQ(all.cols(), cols);
     EXPECT_EQ(all.bytes(), PackedMatrix::PackedBytes(dtype, 55, cols));
     const std::vector<float> x = RandomFloats(rng, cols);
     std::vector<float> separate;
     for (const Source* part : {&a, &b, &c}) {
-      const auto y = Multiply(*workers, *PackedMatrix::Pack(*workers, {part->tensor}), x);
+      const auto y = Multiply(*workers, *PackInMemory(*workers, {part->tensor}), x);
       separate.insert(separate.end(), y.begin(), y.end());
     }
     EXPECT_TRUE(SameBits(Multiply(*workers, all, x), separate)) << Traits(dtype).name;
@@ -197,7 +215,7 @@ TEST(PackedMatrix, ModelM15_NamesTensorAndRowOfAScaleNotFinite) {
       if (dtype == DType::kQ6_K) at += 208;  // where its scale is
       std::memcpy(at, dtype == DType::kF32 ? static_cast<const void*>(&infinity) : &half,
                   dtype == DType::kF32 ? 4 : 2);
-      const absl::Status status = PackedMatrix::Pack(*workers, {a.tensor, b.tensor}).status();
+      const absl::Status status = PackInMemory(*workers, {a.tensor, b.tensor}).status();
       EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
       EXPECT_THAT(std::string(status.message()),
                   HasSubstr("tensor attn_k: row " + std::to_string(row) + ": "));
@@ -222,9 +240,45 @@ TEST(PackedMatrix, RefusesPartsThatDoNotFitTogether) {
       {},    {a.tensor, narrow.tensor}, {a.tensor, other.tensor}, {truncated}, {odd}, {vector},
       {vast}};
   for (const std::vector<Tensor>& parts : bad) {
-    EXPECT_EQ(PackedMatrix::Pack(*workers, parts).status().code(),
-              absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(PackInMemory(*workers, parts).status().code(), absl::StatusCode::kInvalidArgument);
   }
+}
+
+// Which keeps what packing holds beside the matrix small, whatever the matrix.
+TEST(PackedMatrix, ReadsEachByteOnceInSmallPieces) {
+  std::mt19937 rng(7);
+  auto workers = MakeWorkers(3, "", Options());
+  const Source a(rng, DType::kQ4_0, 900, 2048), b(rng, DType::kQ4_0, 431, 2048);
+  std::mutex mutex;
+  std::map<const std::byte*, int> times;
+  size_t largest = 0;
+  const auto read = [&](const std::byte* from, size_t bytes, std::byte* to) {
+    std::memcpy(to, from, bytes);
+    const std::lock_guard lock(mutex);
+    for (size_t i = 0; i < bytes; ++i) ++times[from + i];
+    largest = std::max(largest, bytes);
+    return absl::OkStatus();
+  };
+  Pages memory = *workers->Allocate(PackedMatrix::PackedBytes(DType::kQ4_0, 1331, 2048));
+  const std::vector<Tensor> parts = {a.tensor, b.tensor};
+  ASSERT_TRUE(Pack(*workers, parts, read, memory.data()).ok());
+  EXPECT_EQ(times.size(), a.tensor.bytes + b.tensor.bytes);
+  for (const auto& [at, count] : times) ASSERT_EQ(count, 1);
+  EXPECT_LE(largest, 256u << 10);
+}
+
+TEST(PackedMatrix, WhatCannotBeReadIsTheError) {
+  std::mt19937 rng(8);
+  auto workers = MakeWorkers(2, "", Options());
+  const Source source(rng, DType::kF32, 4000, 172);
+  const auto read = [&](const std::byte* from, size_t bytes, std::byte* to) {
+    if (from - source.tensor.data > 2'000'000) return absl::DataLossError("gone");
+    std::memcpy(to, from, bytes);
+    return absl::OkStatus();
+  };
+  Pages memory = *workers->Allocate(PackedMatrix::PackedBytes(DType::kF32, 4000, 172));
+  const std::vector<Tensor> parts = {source.tensor};
+  EXPECT_EQ(Pack(*workers, parts, read, memory.data()).status(), absl::DataLossError("gone"));
 }
 
 TEST(EmbedRows, GivesRowsOfTheTable) {
@@ -233,7 +287,7 @@ TEST(EmbedRows, GivesRowsOfTheTable) {
   for (DType dtype : kDTypes) {
     const int64_t cols = Cols(dtype);
     const Source source(rng, dtype, 100, cols);
-    const PackedMatrix table = *PackedMatrix::Pack(*workers, {source.tensor});
+    const PackedMatrix table = *PackInMemory(*workers, {source.tensor});
     const std::vector<TokenId> ids = {99, 0, 17, 17, 16, 15};
     std::vector<float> out(ids.size() * cols);
     EmbedRows(*workers, table, ids, out.data());

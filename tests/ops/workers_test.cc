@@ -2,13 +2,17 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/ops/inputs.h"
 
@@ -98,6 +102,21 @@ TEST(Workers, IdleThreadsSleepAndStayAsleep) {
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   EXPECT_EQ(Switches(others), before);
+}
+
+TEST(Workers, AllocateMemoryThatIsZeroedAndResident) {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  for (const size_t bytes : {size_t{0}, size_t{1}, 100 * Pages::kHugePage + 3 * page + 1}) {
+    const auto pages = (*Workers::Create({.threads = 3}))->Allocate(bytes);
+    ASSERT_TRUE(pages.ok()) << pages.status();
+    ASSERT_EQ(pages->bytes(), bytes);
+    if (bytes == 0) continue;
+    std::vector<unsigned char> resident((bytes + page - 1) / page);
+    ASSERT_EQ(mincore(pages->data(), bytes, resident.data()), 0);
+    EXPECT_TRUE(std::all_of(resident.begin(), resident.end(), [](auto r) { return r & 1; }));
+    EXPECT_TRUE(std::all_of(pages->data(), pages->data() + bytes,
+                            [](std::byte b) { return b == std::byte{0}; }));
+  }
 }
 
 TEST(Workers, PlansWhatTheOpsNeed) {

@@ -30,6 +30,27 @@ TEST(PagesTest, AreZeroedAlignedAndResident) {
                           [](std::byte b) { return b == std::byte{0}; }));
 }
 
+size_t ResidentPages(const Pages& pages) {
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  std::vector<unsigned char> resident((pages.bytes() + page - 1) / page);
+  EXPECT_EQ(mincore(pages.data(), pages.bytes(), resident.data()), 0);
+  return std::count_if(resident.begin(), resident.end(), [](auto r) { return r & 1; });
+}
+
+TEST(PagesTest, ReservedOnesBecomeResidentByParts) {
+  const size_t huge = Pages::kHugePage;
+  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  auto pages = Pages::Reserve(3 * huge + page + 1);
+  ASSERT_TRUE(pages.ok()) << pages.status();
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(pages->data()) % huge, 0u);
+  EXPECT_EQ(ResidentPages(*pages), 0u);
+  ASSERT_TRUE(pages->Populate(huge, huge).ok());
+  EXPECT_EQ(ResidentPages(*pages), huge / page);
+  ASSERT_TRUE(pages->Populate(2 * huge, pages->bytes() - 2 * huge).ok());
+  EXPECT_EQ(ResidentPages(*pages), 2 * huge / page + 2);
+  pages->data()[pages->bytes() - 1] = std::byte{1};
+}
+
 TEST(PagesTest, MoveHandsOverTheMemory) {
   auto allocated = Pages::Allocate(4096);
   ASSERT_TRUE(allocated.ok());
