@@ -110,7 +110,7 @@ struct Engine::State {
   void End(LiveMap::iterator it, const Event& finish);
   void Publish();
 
-  const ModelInfo info;
+  ModelInfo info;  // complete once loaded
   const EngineOptions options;
   KvType kv_type = KvType::kInt8;
   int32_t original_context = 0;  // 0: one RoPE regime
@@ -120,6 +120,7 @@ struct Engine::State {
   // Engine thread.
   std::unique_ptr<ops::Workers> workers;
   std::unique_ptr<Model> model;
+  std::optional<WeightCache> weight_cache;  // ends before the model, whose weights it saves
   std::optional<KvStore> kv;
   Scheduler scheduler;
   CostModel cost;
@@ -271,6 +272,7 @@ void Engine::State::Publish() {
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& options,
                                                      const LoadProgress& progress) {
+  const Clock::time_point begin = Clock::now();
   HEARTH_RETURN_IF_ERROR(CheckOptions(options));
   HEARTH_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.model_path));
   HEARTH_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer,
@@ -301,8 +303,15 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& option
     if (progress)
       progress(static_cast<int>(100 * bytes / std::max<uint64_t>(1, sizes.memory.weights)));
   };
+  if (!options.cache_directory.empty()) {
+    state->weight_cache.emplace(options.cache_directory, options.log);
+  }
+  WeightCache* cache = state->weight_cache ? &*state->weight_cache : nullptr;
   HEARTH_ASSIGN_OR_RETURN(state->model,
-                          LoadModel(checkpoint, sizes.limits, *state->workers, report));
+                          LoadModel(checkpoint, sizes.limits, *state->workers, cache, report));
+  state->info.weights_from_cache = cache != nullptr && cache->loaded();
+  state->info.load_time =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
   state->Publish();
   try {
     state->thread = std::thread([s = state.get()] { s->Run(); });
@@ -373,8 +382,11 @@ const Tokenizer& Engine::tokenizer() const { return *state_->tokenizer; }
 const ModelInfo& Engine::info() const { return state_->info; }
 
 EngineStats Engine::stats() const {
+  const bool failed = state_->weight_cache && state_->weight_cache->failed();
   const std::lock_guard lock(state_->mutex);
-  return state_->stats;
+  EngineStats stats = state_->stats;
+  stats.weight_cache_failed = failed;
+  return stats;
 }
 
 uint64_t Engine::Heartbeat() {

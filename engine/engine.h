@@ -5,6 +5,7 @@
 #ifndef HEARTH_ENGINE_ENGINE_H_
 #define HEARTH_ENGINE_ENGINE_H_
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/log_severity.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -39,6 +41,10 @@ struct EngineOptions {
   int32_t max_chunk = 0;       // prompt tokens of one sequence in one step; 0: no own limit
   std::chrono::milliseconds inter_token_target{250};
   bool prefix_cache = true;
+  // Where packed weights are kept for the next start; empty: nowhere. What becomes of them is told
+  // to `log`, which may be empty, from threads of the engine.
+  std::string cache_directory;
+  std::function<void(absl::LogSeverity, const std::string&)> log;
 };
 
 // Memory, in bytes, planned before anything large is allocated.
@@ -68,6 +74,8 @@ struct ModelInfo {
   int32_t max_running = 0;
   int32_t max_queued = 0;
   uint64_t fingerprint = 0;
+  bool weights_from_cache = false;  // rather than from the model file
+  std::chrono::milliseconds load_time{0};
   MemoryPlan memory;
   ModelWork work;
 };
@@ -85,11 +93,12 @@ struct EngineStats {
   uint64_t tokens_generated = 0;
   uint64_t tokens_recomputed = 0;  // after a preemption
   uint64_t steps = 0;
+  bool weight_cache_failed = false;  // the file of packed weights could not be written
 };
 
 class Engine {
  public:
-  // Called with 0..100 while weights are packed, from the loading thread.
+  // Called with 0..100 while weights are loaded, from the loading thread.
   using LoadProgress = std::function<void(int percent)>;
 
   // Opens, checks, plans and loads. DataLoss or InvalidArgument for a bad file, NotFound,

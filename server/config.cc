@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
@@ -180,6 +181,12 @@ v1::Config ResolveDefaults(v1::Config config) {
   if (listen.http().empty()) listen.add_http("127.0.0.1:8080");
   if (listen.grpc().empty()) listen.add_grpc("127.0.0.1:8081");
   if (listen.unix_mode().empty()) listen.set_unix_mode("0660");
+  v1::Engine& engine = *config.mutable_engine();
+  // Of several directories, which colons part, the first.
+  if (const char* cache = getenv("CACHE_DIRECTORY"); cache && engine.cache_directory().empty()) {
+    const std::vector<std::string> directories = absl::StrSplit(cache, ':');
+    engine.set_cache_directory(directories[0]);
+  }
   return config;
 }
 

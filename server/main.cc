@@ -12,7 +12,8 @@ namespace hearth::server {
 namespace {
 
 constexpr char kPrecedence[] =
-    "Flags override the file, the file overrides the environment (HEARTH_ISA).\n"
+    "Flags override the file, the file overrides the environment (HEARTH_ISA,\n"
+    "CACHE_DIRECTORY).\n"
     "Under systemd, sockets passed as \"http\" and \"grpc\" replace the listeners.";
 
 CLI::App* AddSubcommand(CLI::App& app, const char* name, const char* description) {
@@ -83,6 +84,12 @@ void AddServe(CLI::App& app, ServeOptions& options) {
   serve->add_option_function<std::string>(
       "--model-id", [flags](const std::string& id) { flags->set_model_id(id); },
       "Name clients use for the model");
+  serve
+      ->add_option_function<std::string>(
+          "--cache-directory",
+          [flags](const std::string& path) { flags->mutable_engine()->set_cache_directory(path); },
+          "Keeps weights there for the next start, about as large as the model file")
+      ->type_name("DIR");
   serve
       ->add_option_function<std::string>(
           "--key-file",

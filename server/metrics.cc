@@ -66,6 +66,9 @@ void AppendEngine(const EngineStats& stats, std::vector<MetricFamily>& out) {
           stats.preemptions);
   counter("hearth_cancellations_total", "Requests cancelled, by clients that left too.",
           stats.cancellations);
+  gauge("hearth_weight_cache_failed",
+        "1 when packed weights could not be written for the next start.",
+        stats.weight_cache_failed);
 }
 
 void AppendModel(const ModelInfo& info, std::vector<MetricFamily>& out) {
@@ -74,6 +77,10 @@ void AppendModel(const ModelInfo& info, std::vector<MetricFamily>& out) {
                         {"isa", info.isa},
                         {"kv_type", info.kv_type},
                         {"weight_type", info.weight_type}}));
+  out.push_back(Figure(MetricType::Gauge, "hearth_load_seconds",
+                       "Loading the model took, by where its weights came from.",
+                       std::chrono::duration<double>(info.load_time).count(),
+                       {{"weights", info.weights_from_cache ? "cache" : "model"}}));
   MetricFamily memory{.name = "hearth_memory_planned_bytes",
                       .help = "Memory planned at start, by use.",
                       .type = MetricType::Gauge,

@@ -88,6 +88,11 @@ std::optional<KvType> ToKvType(v1::KvType type) {
   }
 }
 
+void LogLine(absl::LogSeverity severity, const std::string& line) {
+  spdlog::log(severity == absl::LogSeverity::kInfo ? spdlog::level::info : spdlog::level::warn,
+              "{}", line);
+}
+
 EngineOptions ToEngineOptions(const v1::Config& config) {
   const v1::Engine& engine = config.engine();
   return {
@@ -104,6 +109,8 @@ EngineOptions ToEngineOptions(const v1::Config& config) {
       .max_batch_tokens = engine.max_batch_tokens(),
       .inter_token_target = std::chrono::milliseconds(engine.inter_token_target_ms()),
       .prefix_cache = engine.prefix_cache(),
+      .cache_directory = engine.cache_directory(),
+      .log = LogLine,
   };
 }
 
@@ -224,6 +231,10 @@ void PrintWelcome(const Daemon& daemon, const ListenerNames& names) {
                Human(static_cast<double>(info.parameters), " parameters"), info.weight_type,
                info.max_context);
   absl::PrintF("  memory  %s\n", info.memory.ToString());
+  absl::PrintF("  loaded  in %.2f s from %s\n",
+               std::chrono::duration<double>(info.load_time).count(),
+               info.weights_from_cache ? daemon.config().engine().cache_directory()
+                                       : daemon.config().model());
   absl::PrintF("  compute %s, %d threads\n", info.isa, info.threads);
   for (const std::string& name : names.http) {
     absl::PrintF("  http    %s%s\n", absl::StartsWith(name, "unix:") ? "" : "http://", name);

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/check.h"
+#include "engine/models/weight_file.h"
 #include "engine/ops/elementwise.h"
 #include "engine/status_macros.h"
 
@@ -159,9 +160,28 @@ class Decoder::Loader {
     return layer;
   }
 
-  // All that was placed.
-  absl::Status Pack(const std::function<void(uint64_t)>& progress) {
+  // All that was placed, from the cache or, packed, from the checkpoint.
+  absl::Status Fill(WeightCache* cache, const std::function<void(uint64_t)>& progress) {
     HEARTH_CHECK(placed_bytes_ == weights_.bytes());
+    if (cache == nullptr) return Pack(progress);
+    HEARTH_ASSIGN_OR_RETURN(const uint64_t key, Key());
+    const absl::Span<std::byte> weights(weights_.data(), weights_.bytes());
+    if (cache->Load(workers_, key, weights)) {
+      if (progress) progress(weights.size());
+      return absl::OkStatus();
+    }
+    HEARTH_RETURN_IF_ERROR(Pack(progress));
+    cache->Save(key, weights);
+    return absl::OkStatus();
+  }
+
+ private:
+  struct Placed {
+    absl::Span<const Tensor> parts;
+    std::byte* memory;
+  };
+
+  absl::Status Pack(const std::function<void(uint64_t)>& progress) {
     const auto read = [this](const std::byte* from, size_t bytes, std::byte* to) {
       return checkpoint_.Read(from, bytes, to);
     };
@@ -176,11 +196,33 @@ class Decoder::Loader {
     return absl::OkStatus();
   }
 
- private:
-  struct Placed {
-    absl::Span<const Tensor> parts;
-    std::byte* memory;
-  };
+  // What the weights are made of: the file's metadata and tensor table, its times, the beginning of
+  // each matrix, and which of them lie where. Reading all of it would take as long as reading the
+  // cache.
+  absl::StatusOr<uint64_t> Key() const {
+    constexpr size_t kSample = 4096;
+    std::vector<std::byte> made_of;
+    const auto add = [&made_of](const auto& value) {
+      const auto* bytes = reinterpret_cast<const std::byte*>(&value);
+      made_of.insert(made_of.end(), bytes, bytes + sizeof(value));
+    };
+    add(checkpoint_.fingerprint);
+    add(checkpoint_.stamp);
+    for (const Placed& placed : placed_) {
+      add(placed.memory - weights_.data());
+      for (const Tensor& part : placed.parts) {
+        for (const int64_t n : {int64_t{static_cast<int>(part.dtype)}, part.rows(), part.cols()}) {
+          add(n);
+        }
+        const size_t at = made_of.size();
+        made_of.resize(at + std::min(kSample, part.bytes));
+        const absl::Status read =
+            checkpoint_.Read(part.data, made_of.size() - at, made_of.data() + at);
+        if (!read.ok()) return InFile(read);
+      }
+    }
+    return WeightHash(made_of);
+  }
 
   absl::Status InFile(const absl::Status& status) const {
     return absl::Status(status.code(), absl::StrCat(checkpoint_.path, ": ", status.message()));
@@ -210,7 +252,7 @@ Decoder::Decoder(const DecoderDescription& d, const ModelLimits& limits, ops::Wo
 
 absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(
     const Checkpoint& checkpoint, const DecoderDescription& d, const ModelLimits& limits,
-    ops::Workers& workers, const std::function<void(uint64_t)>& progress) {
+    ops::Workers& workers, WeightCache* cache, const std::function<void(uint64_t)>& progress) {
   std::unique_ptr<Decoder> decoder(new Decoder(d, limits, workers));
   const std::array<size_t, 6> floats = BufferFloats(d, limits);
   size_t bytes = 0;
@@ -233,7 +275,7 @@ absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(
     HEARTH_ASSIGN_OR_RETURN(Layer layer, loader.PlaceLayer(tensors));
     decoder->layers_.push_back(std::move(layer));
   }
-  HEARTH_RETURN_IF_ERROR(loader.Pack(progress));
+  HEARTH_RETURN_IF_ERROR(loader.Fill(cache, progress));
   return decoder;
 }
 

@@ -13,6 +13,7 @@
 #include "engine/formats/checkpoint.h"
 #include "engine/models/model.h"
 #include "engine/models/tensor_reader.h"
+#include "engine/models/weight_cache.h"
 #include "engine/ops/attention.h"
 #include "engine/ops/matmul.h"
 
@@ -66,7 +67,7 @@ class Decoder final : public Model {
   static ModelPlan Plan(const DecoderDescription& description, const ModelLimits& limits);
   static absl::StatusOr<std::unique_ptr<Decoder>> Load(
       const Checkpoint& checkpoint, const DecoderDescription& description,
-      const ModelLimits& limits, ops::Workers& workers,
+      const ModelLimits& limits, ops::Workers& workers, WeightCache* cache,
       const std::function<void(uint64_t bytes)>& progress);
 
   float* Forward(const Batch& batch, KvStore& kv) override;

@@ -75,9 +75,9 @@ absl::StatusOr<ModelPlan> PlanModel(const Checkpoint& checkpoint, const ModelLim
 
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(
     const Checkpoint& checkpoint, const ModelLimits& limits, ops::Workers& workers,
-    const std::function<void(uint64_t bytes)>& progress) {
+    WeightCache* cache, const std::function<void(uint64_t bytes)>& progress) {
   HEARTH_ASSIGN_OR_RETURN(const DecoderDescription description, Describe(checkpoint));
-  return Decoder::Load(checkpoint, description, limits, workers, progress);
+  return Decoder::Load(checkpoint, description, limits, workers, cache, progress);
 }
 
 }  // namespace hearth

@@ -12,6 +12,7 @@
 #include "engine/cache/kv_store.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/model_work.h"
+#include "engine/models/weight_cache.h"
 #include "engine/ops/workers.h"
 
 namespace hearth {
@@ -53,12 +54,13 @@ struct ModelPlan {
 // architecture and the known ones.
 absl::StatusOr<ModelPlan> PlanModel(const Checkpoint& checkpoint, const ModelLimits& limits);
 
-// Packs the weights. `progress` is told bytes packed of the plan's weight_bytes. Errors as
-// PlanModel, and DataLoss for NaN or infinite weights and for a file that cannot be read. `workers`
-// must outlive the model.
+// Reads the packed weights from `cache`, which may be null; else packs those of the checkpoint and
+// has the cache save them. `progress` is told bytes loaded of the plan's weight_bytes. Errors as
+// PlanModel, and DataLoss for NaN or infinite weights. `workers` must outlive the model, and the
+// model the cache.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(
     const Checkpoint& checkpoint, const ModelLimits& limits, ops::Workers& workers,
-    const std::function<void(uint64_t bytes)>& progress);
+    WeightCache* cache, const std::function<void(uint64_t bytes)>& progress);
 
 }  // namespace hearth
 

@@ -1,6 +1,10 @@
 // Promise 1: a reply is a function of the request and the model file alone. One request's logits
 // are hashed under every circumstance the engine can produce; all hashes must be equal.
+#include <unistd.h>
+
 #include <cstring>
+#include <filesystem>
+#include <future>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -11,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/engine.h"
 #include "engine/kernels/kernels.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/emulated.h"
 #include "tests/fakes/collecting_sink.h"
@@ -209,6 +214,30 @@ TEST_P(SameBits, WithAShorterContext) {
   const Outcome cut = Run(small, 0, probe);
   ASSERT_EQ(cut.tokens.size(), 40u);
   EXPECT_TRUE(std::equal(cut.tokens.begin(), cut.tokens.end(), whole.tokens.begin()));
+}
+
+// A restart that reads the packed weights from the file that the first start wrote.
+TEST_P(SameBits, ThroughTheFileOfPackedWeights) {
+  const std::string folder =
+      absl::StrCat(testing::TempDir(), "same-bits-", getpid(), "-", GetParam().type);
+  const Outcome packed = Run(Options());
+  EngineOptions options = Options();
+  options.cache_directory = folder;
+  std::promise<std::string> saved;
+  options.log = [&](absl::LogSeverity, const std::string& line) { saved.set_value(line); };
+  {
+    const auto engine = Engine::Load(options);
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    EXPECT_FALSE((*engine)->info().weights_from_cache);
+    EXPECT_THAT(saved.get_future().get(), testing::HasSubstr("written"));
+  }
+  EXPECT_EQ(Run(options, 3), packed);
+  {
+    const auto engine = Engine::Load(options);
+    ASSERT_TRUE(engine.ok()) << engine.status();
+    EXPECT_TRUE((*engine)->info().weights_from_cache);
+  }
+  std::filesystem::remove_all(folder);
 }
 
 std::vector<Case> Cases() {

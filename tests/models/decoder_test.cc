@@ -6,12 +6,14 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <future>
 #include <limits>
 #include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "engine/formats/mapped_file.h"
 #include "engine/models/model.h"
@@ -52,7 +54,7 @@ struct Loaded {
     options.head_dim = plan.head_dim;
     options.max_context = kLimits.max_context;
     workers = *ops::Workers::Create(options);
-    model = *LoadModel(checkpoint, kLimits, *workers, {});
+    model = *LoadModel(checkpoint, kLimits, *workers, nullptr, {});
   }
 
   // Logits after the last token, computed in chunks through a paged f16 cache.
@@ -144,7 +146,8 @@ TEST(Decoder, ThePlanIsWhatLoadingPacks) {
   options.max_cols = plan.widest_input;
   auto workers = *ops::Workers::Create(options);
   uint64_t packed = 0;
-  ASSERT_TRUE(LoadModel(checkpoint, kLimits, *workers, [&](uint64_t b) { packed = b; }).ok());
+  ASSERT_TRUE(
+      LoadModel(checkpoint, kLimits, *workers, nullptr, [&](uint64_t b) { packed = b; }).ok());
   EXPECT_LE(packed, plan.weight_bytes);
   EXPECT_GE(packed, plan.weight_bytes * 95 / 100) << "the rest is norms";
 }
@@ -159,12 +162,55 @@ TEST(Decoder, F8_AFileThatShrinksWhileItLoadsIsAnError) {
     const char* data = reinterpret_cast<const char*>(checkpoint.tensors.at(tensor).data);
     std::filesystem::resize_file(path, data - checkpoint.file->bytes().data());
     auto workers = *ops::Workers::Create({.threads = 2});
-    const absl::Status status = LoadModel(checkpoint, kLimits, *workers, {}).status();
+    const absl::Status status = LoadModel(checkpoint, kLimits, *workers, nullptr, {}).status();
     EXPECT_TRUE(absl::IsDataLoss(status)) << status;
     EXPECT_THAT(std::string(status.message()),
                 testing::AllOf(StartsWith(path), HasSubstr("the file has become shorter")));
     std::filesystem::remove(path);
   }
+}
+
+// Whether the model was loaded from the cache in `folder`; if not, it is once this returns.
+bool LoadsFromCache(const Checkpoint& checkpoint, const std::string& folder,
+                    std::string_view isa = "") {
+  std::promise<std::string> saved;
+  WeightCache cache(folder, [&saved](absl::LogSeverity, const std::string& line) {
+    if (!absl::StrContains(line, "another model file")) saved.set_value(line);
+  });
+  ops::WorkersOptions options;
+  options.threads = 2;
+  options.isa = isa;
+  auto workers = *ops::Workers::Create(options);
+  const auto model = LoadModel(checkpoint, kLimits, *workers, &cache, {});
+  EXPECT_TRUE(model.ok()) << model.status();
+  if (cache.loaded()) return true;
+  EXPECT_THAT(saved.get_future().get(), HasSubstr("written"));
+  return false;
+}
+
+TEST(Decoder, PackedWeightsAreKnownByTheFileTheyWereMadeOf) {
+  const std::string folder = absl::StrCat(testing::TempDir(), "known-", getpid());
+  const Checkpoint original = *OpenModel("tiny-q4_k");
+  EXPECT_FALSE(LoadsFromCache(original, folder));
+  EXPECT_TRUE(LoadsFromCache(original, folder));
+  EXPECT_TRUE(LoadsFromCache(original, folder, "scalar")) << "one layout for all";
+
+  Checkpoint touched = original;
+  ++touched.stamp;
+  EXPECT_FALSE(LoadsFromCache(touched, folder));
+  Checkpoint other_metadata = original;
+  ++other_metadata.fingerprint;
+  EXPECT_FALSE(LoadsFromCache(other_metadata, folder));
+
+  Checkpoint trained = original;  // in an image whose files all have the same times
+  Tensor& tensor = trained.tensors.at("blk.1.ffn_down.weight");
+  std::vector<std::byte> bytes(tensor.data, tensor.data + tensor.bytes);
+  bytes[100] ^= std::byte{1};
+  tensor.data = bytes.data();
+  EXPECT_FALSE(LoadsFromCache(trained, folder));
+  EXPECT_TRUE(LoadsFromCache(trained, folder));
+  EXPECT_FALSE(LoadsFromCache(original, folder));
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Decoder, M13_UnknownArchitectureNamesTheKnownOnes) {
@@ -184,7 +230,7 @@ TEST(Decoder, M15_NaNAndInfiniteWeightsAreNamed) {
     bytes[0] = bytes[1] = bytes[2] = bytes[3] = std::byte{0xff};  // an f16 or f32 NaN
     spoilt.data = bytes.data();
     auto workers = *ops::Workers::Create({.threads = 1});
-    const absl::Status status = LoadModel(checkpoint, kLimits, *workers, {}).status();
+    const absl::Status status = LoadModel(checkpoint, kLimits, *workers, nullptr, {}).status();
     EXPECT_TRUE(absl::IsDataLoss(status)) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr(tensor));
   }
@@ -199,7 +245,7 @@ TEST(Decoder, M15_ANaNInOnePartOfAFusedProductIsNamed) {
     std::fill_n(bytes.end() - 4, 4, std::byte{0xff});
     spoilt.data = bytes.data();
     auto workers = *ops::Workers::Create({.threads = 1});
-    const absl::Status status = LoadModel(checkpoint, kLimits, *workers, {}).status();
+    const absl::Status status = LoadModel(checkpoint, kLimits, *workers, nullptr, {}).status();
     EXPECT_TRUE(absl::IsDataLoss(status)) << status;
     EXPECT_EQ(std::string(status.message()),
               absl::StrCat(checkpoint.path, ": tensor ", tensor, ": row ", spoilt.rows() - 1,

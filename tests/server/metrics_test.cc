@@ -41,7 +41,8 @@ std::string FullText() {
                              .prompt_tokens_cached = 80,
                              .tokens_generated = 90,
                              .tokens_recomputed = 95,
-                             .steps = 100};
+                             .steps = 100,
+                             .weight_cache_failed = true};
   ModelInfo info;
   info.architecture = "phi3";
   info.isa = "scalar";
@@ -65,6 +66,7 @@ TEST(Metrics, FiguresOfTheEngineAreExportedAsTheyStand) {
                            "hearth_generated_tokens_total 90\n",
                            "hearth_recomputed_tokens_total 95\n",
                            "hearth_engine_steps_total 100\n",
+                           "hearth_weight_cache_failed 1\n",
                            "hearth_memory_planned_bytes{use=\"weights\"} 1000\n",
                            "hearth_memory_limit_bytes 4000\n",
                            "hearth_connections{transport=\"http\"} 3\n",
