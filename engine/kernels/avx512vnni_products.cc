@@ -197,39 +197,39 @@ struct SuperProduct {
     return n;
   }
 
-  // Adds t of activation block c of superblock s, which `superblock` points at in the first tile.
+  // Adds t of activation block c, whose superblock `superblock` points at in the first tile.
   template <int R, int T>
-  void SumCodes(const std::byte* superblock, size_t tile_bytes, int64_t s, int c, int64_t m,
+  void SumCodes(const std::byte* superblock, size_t tile_bytes, int64_t c, int64_t m,
                 __m512i total[R][T]) const {
     constexpr int kSubBlocks = kActivationBlock / kQuantBlock;
     constexpr int kParts = kQuantBlock / kLayout.multiplier_elements;  // of a sub-block
     constexpr int kGroups = kLayout.multiplier_elements / 4;
     constexpr int64_t kPortion = kLayout.bytes() / (kSuperblock / kQuantBlock);
-    const int64_t superblocks = Superblocks(w.cols);
-    const int64_t first = m * superblocks + s;
-    const int32_t* offset = x.offset + first * (kSuperblock / kQuantBlock);
-    const int32_t* half_offset = x.half_offset + first * (kSuperblock / 16);
-    const int8_t* values = x.values + m * x.stride() + s * kSuperblock;
-    for (int b = c * kSubBlocks; b < (c + 1) * kSubBlocks; ++b) {
-      PrefetchNext<T>(superblock + b * kPortion, tile_bytes, kPortion, m);
+    const int64_t blocks = x.blocks();
+    const int32_t* offset = x.offset + (m * blocks + c) * kSubBlocks;
+    const int32_t* half_offset = x.half_offset + (m * blocks + c) * kSubBlocks * 2;
+    const int8_t* values = x.values + m * x.stride() + c * kActivationBlock;
+    const int first = static_cast<int>(c * kSubBlocks % (kSuperblock / kQuantBlock));
+    for (int b = 0; b < kSubBlocks; ++b) {
+      PrefetchNext<T>(superblock + (first + b) * kPortion, tile_bytes, kPortion, m);
 #pragma GCC unroll 2
       for (int part = 0; part < kParts; ++part) {
         const int i = b * kParts + part;
         __m512i dot[R][T];
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          const __m512i start = Start(offset + r * superblocks * (kSuperblock / kQuantBlock) + i,
-                                      half_offset + r * superblocks * (kSuperblock / 16) + i);
+          const __m512i start = Start(offset + r * blocks * kSubBlocks + i,
+                                      half_offset + r * blocks * kSubBlocks * 2 + i);
 #pragma GCC unroll 2
           for (int t = 0; t < T; ++t) dot[r][t] = start;
         }
         const auto load = [&](int t, int g) {
-          return LoadCodes<kPacking>(superblock + t * tile_bytes, b, part * kGroups + g);
+          return LoadCodes<kPacking>(superblock + t * tile_bytes, first + b, part * kGroups + g);
         };
         AddDots<R, T, kGroups>(load, values + i * kGroups * 4, x.stride(), dot);
 #pragma GCC unroll 2
         for (int t = 0; t < T; ++t) {
-          const __m512i n = LoadMultipliers(superblock + t * tile_bytes, i);
+          const __m512i n = LoadMultipliers(superblock + t * tile_bytes, first * kParts + i);
 #pragma GCC unroll 16
           for (int r = 0; r < R; ++r) total[r][t] = AddMultiple(total[r][t], dot[r][t], n);
         }
@@ -239,16 +239,17 @@ struct SuperProduct {
 
   // Adds u likewise.
   template <int R, int T>
-  void SumMinima(const std::byte* superblock, size_t tile_bytes, int64_t s, int c, int64_t m,
+  void SumMinima(const std::byte* superblock, size_t tile_bytes, int64_t c, int64_t m,
                  __m512i total[R][T]) const {
     constexpr int kPairs = kActivationBlock / kQuantBlock / 2;
     const int64_t stride = x.padded() / kQuantBlock;
-    const int16_t* sums = x.sums + m * stride + s * (kSuperblock / kQuantBlock);
-    for (int pair = c * kPairs; pair < (c + 1) * kPairs; ++pair) {
+    const int16_t* sums = x.sums + m * stride + c * (kActivationBlock / kQuantBlock);
+    const int64_t first = c * kPairs % (kSuperblock / kQuantBlock / 2);
+    for (int pair = 0; pair < kPairs; ++pair) {
 #pragma GCC unroll 2
       for (int t = 0; t < T; ++t) {
         const std::byte* at =
-            superblock + t * tile_bytes + kLayout.minima_at() + pair * 2 * kTileRows;
+            superblock + t * tile_bytes + kLayout.minima_at() + (first + pair) * 2 * kTileRows;
         const __m512i two =
             _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
 #pragma GCC unroll 16
@@ -264,34 +265,33 @@ struct SuperProduct {
   template <int R, int T>
   void Multiply(int64_t t0, int64_t m) const {
     const int64_t superblocks = Superblocks(w.cols);
-    const int64_t blocks = x.padded() / kActivationBlock;
+    const int64_t blocks = x.blocks();
     const size_t tile_bytes = TileBytes(kPacking, w.cols);
     const std::byte* tile = w.tiles + t0 * tile_bytes;
     const std::byte* tile_scales = tile + superblocks * kLayout.bytes();
     __m512 acc[R][T] = {};
-    for (int64_t s = 0; s < superblocks; ++s) {
+    for (int64_t c = 0; c < blocks; ++c) {
+      const int64_t s = c * kActivationBlock / kSuperblock;
       const std::byte* superblock = tile + s * kLayout.bytes();
-      for (int c = 0; c < kSuperblock / kActivationBlock; ++c) {
-        __m512i codes[R][T] = {};
-        __m512i minima[R][T] = {};
-        SumCodes<R, T>(superblock, tile_bytes, s, c, m, codes);
-        if constexpr (kLayout.minima) SumMinima<R, T>(superblock, tile_bytes, s, c, m, minima);
-        const float* d = x.scales + m * blocks + s * (kSuperblock / kActivationBlock) + c;
+      __m512i codes[R][T] = {};
+      __m512i minima[R][T] = {};
+      SumCodes<R, T>(superblock, tile_bytes, c, m, codes);
+      if constexpr (kLayout.minima) SumMinima<R, T>(superblock, tile_bytes, c, m, minima);
+      const float* d = x.scales + m * blocks + c;
 #pragma GCC unroll 2
-        for (int t = 0; t < T; ++t) {
-          const std::byte* scale_at = tile_scales + t * tile_bytes + s * 2 * kTileRows;
-          const __m512 scale = F16::Load(scale_at);
-          __m512 minimum_scale = _mm512_setzero_ps();
-          if (kLayout.minima) minimum_scale = F16::Load(scale_at + superblocks * 2 * kTileRows);
+      for (int t = 0; t < T; ++t) {
+        const std::byte* scale_at = tile_scales + t * tile_bytes + s * 2 * kTileRows;
+        const __m512 scale = F16::Load(scale_at);
+        __m512 minimum_scale = _mm512_setzero_ps();
+        if (kLayout.minima) minimum_scale = F16::Load(scale_at + superblocks * 2 * kTileRows);
 #pragma GCC unroll 16
-          for (int r = 0; r < R; ++r) {
-            __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(codes[r][t]), scale);
-            if constexpr (kLayout.minima) {
-              const __m512 u = _mm512_cvtepi32_ps(minima[r][t]);
-              sum = _mm512_add_ps(sum, _mm512_mul_ps(u, minimum_scale));
-            }
-            acc[r][t] = _mm512_add_ps(acc[r][t], _mm512_mul_ps(sum, Broadcast(d + r * blocks)));
+        for (int r = 0; r < R; ++r) {
+          __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(codes[r][t]), scale);
+          if constexpr (kLayout.minima) {
+            const __m512 u = _mm512_cvtepi32_ps(minima[r][t]);
+            sum = _mm512_add_ps(sum, _mm512_mul_ps(u, minimum_scale));
           }
+          acc[r][t] = _mm512_add_ps(acc[r][t], _mm512_mul_ps(sum, Broadcast(d + r * blocks)));
         }
       }
     }

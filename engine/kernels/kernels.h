@@ -46,7 +46,7 @@ struct QuantizedRows {
   }
 };
 
-// Activations quantised to int8, a scale per kActivationBlock elements, in whole superblocks:
+// Activations quantised to int8, a scale per kActivationBlock elements, in whole blocks of these:
 // what lies beyond cols is zero.
 struct SuperRows {
   int8_t* values;        // [rows][stride], within [-127, 127]
@@ -57,7 +57,8 @@ struct SuperRows {
   int64_t rows;
   int64_t cols;  // a multiple of 32
 
-  int64_t padded() const { return Superblocks(cols) * kSuperblock; }
+  int64_t blocks() const { return (cols + kActivationBlock - 1) / kActivationBlock; }  // of a row
+  int64_t padded() const { return blocks() * kActivationBlock; }
   // Rows a multiple of 4096 bytes apart would share the sets of a cache.
   int64_t stride() const { return padded() + 64; }
   SuperRows Row(int64_t m) const {
@@ -92,7 +93,7 @@ using MatMulFloatFn = void(const PackedRows& w, const float* x, int64_t rows, fl
 using MatMulQuantizedFn = void(const PackedRows& w, const QuantizedRows& x, float* out,
                                int64_t out_stride);
 
-// For the Int formats, over ascending activation blocks c of 128, from acc = 0:
+// For the Int formats, over ascending activation blocks c of 128 within cols, from acc = 0:
 //   t = sum over its sub-blocks b of n[b] * (sum over k of (code[k] - offset) * x.q[k])
 //   acc = acc + (float(t) * f32(D)) * x.d
 // and with minima

@@ -107,10 +107,9 @@ float SuperProduct(const std::byte* tile, int64_t lane, const SuperRows& x, int6
     std::memcpy(&bits, scales + (index * kTileRows + lane) * 2, sizeof(bits));
     return F16ToF32(bits);
   };
-  const int64_t activation_blocks = x.padded() / kActivationBlock;
   const int8_t* q = x.values + m * x.stride();
   float acc = 0.0f;
-  for (int64_t c = 0; c < activation_blocks; ++c) {
+  for (int64_t c = 0; c < x.blocks(); ++c) {
     const int64_t s = c * kActivationBlock / kSuperblock;
     const PackedSuperblock<kPacking> row{tile + s * kLayout.bytes(), lane};
     int32_t t = 0;
@@ -122,7 +121,7 @@ float SuperProduct(const std::byte* tile, int64_t lane, const SuperRows& x, int6
     }
     float sum = static_cast<float>(t) * scale(s);
     if (kLayout.minima) sum = sum + static_cast<float>(u) * scale(superblocks + s);
-    acc = acc + sum * x.scales[m * activation_blocks + c];
+    acc = acc + sum * x.scales[m * x.blocks() + c];
   }
   return Canonical(acc);
 }
