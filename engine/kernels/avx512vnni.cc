@@ -359,7 +359,7 @@ void QuantizeRows(const float* x, const QuantizedRows& out) {
     _mm_storeu_si128(values, _mm512_cvtepi32_epi8(q0));
     _mm_storeu_si128(values + 1, _mm512_cvtepi32_epi8(q1));
     out.scales[b] = d;
-    out.offset[b] = -8 * _mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1));
+    out.offset[b] = -128 * _mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1));
   }
 }
 
@@ -389,16 +389,9 @@ void QuantizeSuperRows(const float* x, const SuperRows& out) {
         AddDots(sum, _mm512_set1_epi8(1), q);
         sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_BADC));
         sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_CDAB));
-        int32_t sums[4];
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(sums),
-                         _mm512_castsi512_si128(_mm512_maskz_compress_epi32(0x1111, sum)));
-        const int64_t at = m * padded + k + 64 * half;
-        for (int i = 0; i < 4; ++i) out.half_offset[at / 16 + i] = -32 * sums[i];
-        for (int i = 0; i < 2; ++i) {
-          const int32_t both = sums[2 * i] + sums[2 * i + 1];
-          out.offset[at / kQuantBlock + i] = -8 * both;
-          out.sums[at / kQuantBlock + i] = static_cast<int16_t>(both);
-        }
+        const __m128i sums = _mm512_castsi512_si128(_mm512_maskz_compress_epi32(0x1111, sum));
+        _mm_storel_epi64(reinterpret_cast<__m128i*>(out.sums + (m * padded + k + 64 * half) / 16),
+                         _mm_cvtepi32_epi16(sums));
       }
     }
     _mm512_storeu_si512(values + padded, _mm512_setzero_si512());

@@ -140,7 +140,7 @@ struct Q8_0Product {
       __m512i dot[R][T];
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r) {
-        const __m512i start = _mm512_set1_epi32(16 * offset[r * blocks + b]);
+        const __m512i start = _mm512_set1_epi32(offset[r * blocks + b]);
 #pragma GCC unroll 2
         for (int t = 0; t < T; ++t) dot[r][t] = start;
       }
@@ -175,16 +175,14 @@ struct SuperProduct {
   float* out;
   int64_t out_stride;
 
-  // What dots start from: their codes' offset times the activations. `offset` and `half_offset`
-  // point at the latter's sums, as SuperRows has them.
-  static __m512i Start(const int32_t* offset, const int32_t* half_offset) {
-    if (kPacking == Packing::kInt4) return _mm512_set1_epi32(*offset);
-    if (kPacking == Packing::kInt5) return _mm512_set1_epi32(2 * *offset);
-    if (kPacking == Packing::kInt6) return _mm512_set1_epi32(*half_offset);
-    return _mm512_setzero_si512();
+  // Int4's dots start from their codes' offset times the activations, so that they fit 16 bits.
+  // `sums` are the two of a sub-block.
+  static __m512i Start(const int16_t* sums) {
+    if (kPacking != Packing::kInt4) return _mm512_setzero_si512();
+    return _mm512_set1_epi32(-kLayout.offset * (sums[0] + sums[1]));
   }
 
-  // total + n * dot. A dot of Int4 fits 16 bits, and the upper halves of n are zero.
+  // total + n * dot. The upper halves of Int4's n are zero.
   static __m512i AddMultiple(__m512i total, __m512i dot, __m512i n) {
     if (kPacking == Packing::kInt4) return _mm512_dpwssd_epi32(total, dot, n);
     return _mm512_add_epi32(total, _mm512_mullo_epi32(dot, n));
@@ -206,8 +204,7 @@ struct SuperProduct {
     constexpr int kGroups = kLayout.multiplier_elements / 4;
     constexpr int64_t kPortion = kLayout.bytes() / (kSuperblock / kQuantBlock);
     const int64_t blocks = x.blocks();
-    const int32_t* offset = x.offset + (m * blocks + c) * kSubBlocks;
-    const int32_t* half_offset = x.half_offset + (m * blocks + c) * kSubBlocks * 2;
+    const int16_t* sums = x.sums + (m * blocks + c) * kSubBlocks * 2;
     const int8_t* values = x.values + m * x.stride() + c * kActivationBlock;
     const int first = static_cast<int>(c * kSubBlocks % (kSuperblock / kQuantBlock));
     for (int b = 0; b < kSubBlocks; ++b) {
@@ -218,8 +215,7 @@ struct SuperProduct {
         __m512i dot[R][T];
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          const __m512i start = Start(offset + r * blocks * kSubBlocks + i,
-                                      half_offset + r * blocks * kSubBlocks * 2 + i);
+          const __m512i start = Start(sums + (r * blocks * kSubBlocks + b) * 2);
 #pragma GCC unroll 2
           for (int t = 0; t < T; ++t) dot[r][t] = start;
         }
@@ -237,29 +233,53 @@ struct SuperProduct {
     }
   }
 
+  // Adds numbers that kShare activations of block c share, times the sum of these. load(tile, i)
+  // gives two of them in 16 bits: 2i and 2i + 1 of the superblock.
+  template <int kShare, int R, int T, typename LoadPair>
+  void AddPairs(const LoadPair& load, int64_t c, int64_t m, __m512i total[R][T]) const {
+    constexpr int kPairs = kActivationBlock / kShare / 2;
+    const int first = static_cast<int>(c * kPairs % (kSuperblock / kShare / 2));
+    __m512i n[T][kPairs];
+#pragma GCC unroll 2
+    for (int t = 0; t < T; ++t) {
+#pragma GCC unroll 4
+      for (int i = 0; i < kPairs; ++i) n[t][i] = load(t, first + i);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      __m512i sums[kPairs];
+      BroadcastSums<kShare>(x.sums + ((m + r) * x.blocks() + c) * (kActivationBlock / 16), sums);
+#pragma GCC unroll 2
+      for (int t = 0; t < T; ++t) {
+#pragma GCC unroll 4
+        for (int i = 0; i < kPairs; ++i) {
+          total[r][t] = _mm512_dpwssd_epi32(total[r][t], n[t][i], sums[i]);
+        }
+      }
+    }
+  }
+
+  // Takes back what the codes' offset adds to t.
+  template <int R, int T>
+  void SubtractOffset(const std::byte* superblock, size_t tile_bytes, int64_t c, int64_t m,
+                      __m512i total[R][T]) const {
+    const auto load = [&](int t, int i) {
+      const std::byte* at =
+          superblock + t * tile_bytes + kLayout.multipliers_at() + i * 2 * kTileRows;
+      const __m512i n = WidenPairs(at, at + kTileRows);
+      return _mm512_mullo_epi16(n, _mm512_set1_epi16(static_cast<int16_t>(-kLayout.offset)));
+    };
+    AddPairs<kLayout.multiplier_elements, R, T>(load, c, m, total);
+  }
+
   // Adds u likewise.
   template <int R, int T>
   void SumMinima(const std::byte* superblock, size_t tile_bytes, int64_t c, int64_t m,
                  __m512i total[R][T]) const {
-    constexpr int kPairs = kActivationBlock / kQuantBlock / 2;
-    const int64_t stride = x.padded() / kQuantBlock;
-    const int16_t* sums = x.sums + m * stride + c * (kActivationBlock / kQuantBlock);
-    const int64_t first = c * kPairs % (kSuperblock / kQuantBlock / 2);
-    for (int pair = 0; pair < kPairs; ++pair) {
-#pragma GCC unroll 2
-      for (int t = 0; t < T; ++t) {
-        const std::byte* at =
-            superblock + t * tile_bytes + kLayout.minima_at() + (first + pair) * 2 * kTileRows;
-        const __m512i two =
-            _mm512_cvtepi8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-          int32_t both;
-          __builtin_memcpy(&both, sums + r * stride + 2 * pair, sizeof(both));
-          total[r][t] = _mm512_dpwssd_epi32(total[r][t], two, _mm512_set1_epi32(both));
-        }
-      }
-    }
+    const auto load = [&](int t, int i) {
+      return Widen8To16(superblock + t * tile_bytes + kLayout.minima_at() + i * 2 * kTileRows);
+    };
+    AddPairs<kQuantBlock, R, T>(load, c, m, total);
   }
 
   template <int R, int T>
@@ -275,6 +295,9 @@ struct SuperProduct {
       const std::byte* superblock = tile + s * kLayout.bytes();
       __m512i codes[R][T] = {};
       __m512i minima[R][T] = {};
+      if constexpr (kLayout.offset != 0 && kPacking != Packing::kInt4) {
+        SubtractOffset<R, T>(superblock, tile_bytes, c, m, codes);
+      }
       SumCodes<R, T>(superblock, tile_bytes, c, m, codes);
       if constexpr (kLayout.minima) SumMinima<R, T>(superblock, tile_bytes, c, m, minima);
       const float* d = x.scales + m * blocks + c;

@@ -35,8 +35,8 @@ inline constexpr int64_t kChunkTokens = 256;  // positions of one attention chun
 struct QuantizedRows {
   int8_t* values;   // [rows][cols], within [-127, 127]
   float* scales;    // [rows][cols/32]
-  int32_t* offset;  // [rows][cols/32]: -8 * sum of the block's values. Sixteen times that takes
-                    // back what codes raised by 128, to be unsigned, add to a dot
+  int32_t* offset;  // [rows][cols/32]: -128 * sum of the block's values: what codes raised by 128,
+                    // to be unsigned, add to a dot, taken back
   int64_t rows;
   int64_t cols;  // a multiple of 32
 
@@ -49,11 +49,9 @@ struct QuantizedRows {
 // Activations quantised to int8, a scale per kActivationBlock elements, in whole blocks of these:
 // what lies beyond cols is zero.
 struct SuperRows {
-  int8_t* values;        // [rows][stride], within [-127, 127]
-  float* scales;         // [rows][padded/128]
-  int32_t* offset;       // [rows][padded/32]: -8 * sum of 32 values
-  int32_t* half_offset;  // [rows][padded/16]: -32 * sum of 16 values
-  int16_t* sums;         // [rows][padded/32]: the sum of 32 values
+  int8_t* values;  // [rows][stride], within [-127, 127]
+  float* scales;   // [rows][blocks]
+  int16_t* sums;   // [rows][padded/16]: of 16 values each
   int64_t rows;
   int64_t cols;  // a multiple of 32
 
@@ -62,14 +60,7 @@ struct SuperRows {
   // Rows a multiple of 4096 bytes apart would share the sets of a cache.
   int64_t stride() const { return padded() + 64; }
   SuperRows Row(int64_t m) const {
-    const int64_t k = m * padded();
-    return {values + m * stride(),
-            scales + k / kActivationBlock,
-            offset + k / kQuantBlock,
-            half_offset + k / 16,
-            sums + k / kQuantBlock,
-            1,
-            cols};
+    return {values + m * stride(), scales + m * blocks(), sums + m * padded() / 16, 1, cols};
   }
 };
 

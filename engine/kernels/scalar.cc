@@ -151,7 +151,7 @@ void QuantizeRows(const float* x, const QuantizedRows& out) {
   for (int64_t b = 0; b < blocks; ++b) {
     int8_t* q = out.values + b * kQuantBlock;
     out.scales[b] = QuantizeBlock(x + b * kQuantBlock, kQuantBlock, q);
-    out.offset[b] = -8 * Sum(q, kQuantBlock);
+    out.offset[b] = -128 * Sum(q, kQuantBlock);
   }
 }
 
@@ -166,12 +166,7 @@ void QuantizeSuperRows(const float* x, const SuperRows& out) {
           QuantizeBlock(x + m * out.cols + k, count, q + k);
     }
     for (int64_t k = 0; k < padded; k += 16) {
-      out.half_offset[(m * padded + k) / 16] = -32 * Sum(q + k, 16);
-    }
-    for (int64_t k = 0; k < padded; k += kQuantBlock) {
-      const int32_t sum = Sum(q + k, kQuantBlock);
-      out.offset[(m * padded + k) / kQuantBlock] = -8 * sum;
-      out.sums[(m * padded + k) / kQuantBlock] = static_cast<int16_t>(sum);
+      out.sums[(m * padded + k) / 16] = static_cast<int16_t>(Sum(q + k, 16));
     }
   }
 }

@@ -28,12 +28,9 @@ kernels::SuperRows TakeSuperRows(Arena& arena, int64_t rows, int64_t cols) {
   kernels::SuperRows x = {};
   x.rows = rows;
   x.cols = cols;
-  const int64_t elements = rows * x.padded();
   x.values = arena.Take<int8_t>(rows * x.stride());
-  x.scales = arena.Take<float>(elements / kernels::kActivationBlock);
-  x.offset = arena.Take<int32_t>(elements / kQuantBlock);
-  x.half_offset = arena.Take<int32_t>(elements / 16);
-  x.sums = arena.Take<int16_t>(elements / kQuantBlock);
+  x.scales = arena.Take<float>(rows * x.blocks());
+  x.sums = arena.Take<int16_t>(rows * x.padded() / 16);
   return x;
 }
 

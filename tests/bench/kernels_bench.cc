@@ -66,23 +66,16 @@ struct Super {
   explicit Super(int64_t rows) {
     view.rows = rows;
     view.cols = kCols;
-    const int64_t elements = rows * view.padded();
     values.resize(rows * view.stride());
-    scales.resize(elements / kActivationBlock);
-    offset.resize(elements / kQuantBlock);
-    half_offset.resize(elements / 16);
-    sums.resize(elements / kQuantBlock);
+    scales.resize(rows * view.blocks());
+    sums.resize(rows * view.padded() / 16);
     view.values = values.data();
     view.scales = scales.data();
-    view.offset = offset.data();
-    view.half_offset = half_offset.data();
     view.sums = sums.data();
     scalar::QuantizeSuperRows(Floats(rows * kCols).data(), view);
   }
   std::vector<int8_t> values;
   std::vector<float> scales;
-  std::vector<int32_t> offset;
-  std::vector<int32_t> half_offset;
   std::vector<int16_t> sums;
   SuperRows view = {};
 };

@@ -81,8 +81,6 @@ void CheckQuantizeSuperRows(QuantizeSuperRowsFn* fn, QuantizeSuperRowsFn* scalar
         const std::string name = Name(kind, {rows, cols});
         ExpectSameBits(actual.values, expected.values, name);
         ExpectSameBits(actual.scales, expected.scales, name);
-        ExpectSameBits(actual.offset, expected.offset, name);
-        ExpectSameBits(actual.half_offset, expected.half_offset, name);
         ExpectSameBits(actual.sums, expected.sums, name);
       }
     }
@@ -112,7 +110,8 @@ void CheckProducts(std::initializer_list<int64_t> all_cols, Fn* fn, Fn* scalar, 
       if (cols > 200 && outputs % 16 != 1) continue;
       check(cols, outputs, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17});
     }
-    if (cols <= 300) check(cols, 48, {59, 60, 61, 64, 67, 125, 300});  // past what shares a tile's read
+    if (cols <= 300)
+      check(cols, 48, {59, 60, 61, 64, 67, 125, 300});  // past what shares a tile's read
   }
 }
 

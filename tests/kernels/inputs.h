@@ -198,27 +198,20 @@ struct Super {
   Super(int64_t rows, int64_t cols) {
     shape_.rows = rows;
     shape_.cols = cols;
-    const int64_t elements = rows * shape_.padded();
     values.assign(rows * shape_.stride(), 99);
-    scales.assign(elements / kActivationBlock, 99.0f);
-    offset.assign(elements / kQuantBlock, 99);
-    half_offset.assign(elements / 16, 99);
-    sums.assign(elements / kQuantBlock, 99);
+    scales.assign(rows * shape_.blocks(), 99.0f);
+    sums.assign(rows * shape_.padded() / 16, 99);
   }
   SuperRows view() {
     SuperRows view = shape_;
     view.values = values.data();
     view.scales = scales.data();
-    view.offset = offset.data();
-    view.half_offset = half_offset.data();
     view.sums = sums.data();
     return view;
   }
 
   std::vector<int8_t> values;
   std::vector<float> scales;
-  std::vector<int32_t> offset;
-  std::vector<int32_t> half_offset;
   std::vector<int16_t> sums;
 
  private:
