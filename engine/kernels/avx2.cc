@@ -32,6 +32,7 @@ inline Int DotWords(Int sum, Int a, Int b) { return Add32(sum, MultiplyAdd16(a, 
 #include "engine/kernels/quantized_products.inc"
 #include "engine/kernels/quantized_qk_pv.inc"
 #include "engine/kernels/vector_kernels.inc"
+#include "engine/kernels/vector_products.inc"
 
 void NarrowKv(const float* x, int64_t head_dim, uint16_t* values) {
   for (int64_t i = 0; i < head_dim; i += 8) {

@@ -1,12 +1,12 @@
 // AVX-512 F, BW, DQ, VL and VNNI: Cascade Lake, Zen 4 and later. kernels.h states what is computed;
-// the functions stand in the order of scalar.cc; avx512vnni_products.cc has the matrix products.
-// Inside the target region: intrinsics only.
+// avx512vnni_products.cc has the matrix products. Inside the target region: intrinsics only.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
 
 #include "engine/kernels/declarations.h"
 #include "engine/tensor/detmath.h"
+#include "engine/tensor/float16.h"
 
 #if defined(__clang__)
 #pragma clang attribute push(                                                           \
@@ -26,49 +26,22 @@ namespace hearth::kernels::avx512vnni {
 
 namespace {
 
-constexpr uint32_t kInfinityBits = 0x7f800000;
-constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+inline int32_t SumBytes(Bytes bytes) {
+  __m128i sum = _mm_dpbusd_epi32(_mm_setzero_si128(), _mm_set1_epi8(1), bytes);
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
+}
 
-inline float Canonical(float x) { return x != x ? kNaN : x; }
+}  // namespace
+
+#include "engine/kernels/vector_kernels.inc"
+
+namespace {
 
 // Adds dots of four bytes to sum, unsigned times signed. Not the intrinsic: GCC 12 copies and
 // spills its accumulators, which costs two thirds of the rate.
 inline void AddDots(__m512i& sum, __m512i bytes, __m512i signed_bytes) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(bytes), "v"(signed_bytes));
-}
-
-// detmath::Exp, statement by statement.
-inline __m512 Exp(__m512 x) {
-  namespace c = detmath::expf;
-  const __m512 t = _mm512_mul_ps(x, _mm512_set1_ps(c::kLog2E));
-  const __m512 z = _mm512_add_ps(t, _mm512_set1_ps(c::kRound));
-  const __m512 n = _mm512_sub_ps(z, _mm512_set1_ps(c::kRound));
-  const __m512 hi = _mm512_mul_ps(n, _mm512_set1_ps(c::kLn2Hi));
-  const __m512 lo = _mm512_mul_ps(n, _mm512_set1_ps(c::kLn2Lo));
-  __m512 r = _mm512_sub_ps(x, hi);
-  r = _mm512_sub_ps(r, lo);
-  __m512 p = _mm512_set1_ps(c::kC6);
-  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(c::kC5));
-  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(c::kC4));
-  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(c::kC3));
-  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(c::kC2));
-  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(1.0f));
-  p = _mm512_add_ps(_mm512_mul_ps(p, r), _mm512_set1_ps(1.0f));
-  const __m512i shifted = _mm512_slli_epi32(_mm512_castps_si512(z), 23);
-  __m512 y = _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), shifted));
-  const __mmask16 below = _mm512_cmp_ps_mask(x, _mm512_set1_ps(c::kMin), _CMP_LT_OQ);
-  y = _mm512_mask_mov_ps(y, below, _mm512_setzero_ps());
-  const __m512 outside = _mm512_add_ps(x, _mm512_set1_ps(__builtin_inff()));
-  const __mmask16 in_range = _mm512_cmp_ps_mask(x, _mm512_set1_ps(c::kMax), _CMP_LE_OQ);
-  return _mm512_mask_mov_ps(outside, in_range, y);
-}
-
-// Sum16's tree.
-inline float FoldSum(__m512 v) {
-  const __m256 v8 = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-  const __m128 v4 = _mm_add_ps(_mm256_castps256_ps128(v8), _mm256_extractf128_ps(v8, 1));
-  const __m128 v2 = _mm_add_ps(v4, _mm_movehl_ps(v4, v4));
-  return _mm_cvtss_f32(_mm_add_ss(v2, _mm_movehdup_ps(v2)));
 }
 
 // Sum16's tree for four vectors at once; lane i of the result is the sum of v[i].
@@ -89,34 +62,6 @@ inline __m128 FoldSum4(const __m512 v[4]) {
   const __m128 even = _mm256_castps256_ps128(v1);
   const __m128 odd = _mm256_extractf128_ps(v1, 1);
   return _mm_blend_ps(even, _mm_moveldup_ps(odd), 0xa);
-}
-
-// Softmax's maximum, folded. maxps(a, b) is Max(a, b).
-inline float FoldMax(__m512 v) {
-  const __m256 v8 = _mm256_max_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
-  const __m128 v4 = _mm_max_ps(_mm256_castps256_ps128(v8), _mm256_extractf128_ps(v8, 1));
-  const __m128 v2 = _mm_max_ps(v4, _mm_movehl_ps(v4, v4));
-  return _mm_cvtss_f32(_mm_max_ss(v2, _mm_movehdup_ps(v2)));
-}
-
-inline __m512i Magnitude(__m512 v) {
-  return _mm512_and_si512(_mm512_castps_si512(v), _mm512_set1_epi32(0x7fffffff));
-}
-
-// Round(clamp(x / d, -127, 127)).
-inline __m512i QuantizeElements(__m512 x, __m512 d) {
-  const __m512 v = _mm512_max_ps(_mm512_div_ps(x, d), _mm512_set1_ps(-127.0f));
-  return _mm512_cvt_roundps_epi32(_mm512_min_ps(v, _mm512_set1_ps(127.0f)), kNearest);
-}
-
-// 64 of them, as bytes.
-inline __m512i QuantizeSixtyFour(const __m512 v[4], __m512 d) {
-  __m128i q[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) q[i] = _mm512_cvtepi32_epi8(QuantizeElements(v[i], d));
-  const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(q[0]), q[1], 1);
-  const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(q[2]), q[3], 1);
-  return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 
 // R <= 4 rows of q against all tokens.
@@ -278,8 +223,7 @@ void SumHead(const SplitWeights& w, const float* scales, const int8_t* const* va
   }
 }
 
-// R rows of p and elements [d, d + 16 V) of the head,
-// of which the last 16 lie under `mask`.
+// R rows of p and elements [d, d + 16 V) of the head, of which the last 16 lie under `mask`.
 template <typename Element, int R, int V>
 void AccumulateRows(const float* p, int64_t p_stride, const std::byte* values, int64_t tokens,
                     int64_t head_dim, int64_t d, __mmask16 mask, float* out) {
@@ -342,178 +286,11 @@ void Accumulate(const float* p, int64_t p_stride, int64_t rows, const void* valu
 
 }  // namespace
 
-void QuantizeRows(const float* x, const QuantizedRows& out) {
-  const int64_t blocks = out.rows * (out.cols / kQuantBlock);
-  for (int64_t b = 0; b < blocks; ++b) {
-    const __m512 x0 = _mm512_loadu_ps(x + b * kQuantBlock);
-    const __m512 x1 = _mm512_loadu_ps(x + b * kQuantBlock + 16);
-    const uint32_t amax = _mm512_reduce_max_epu32(_mm512_max_epu32(Magnitude(x0), Magnitude(x1)));
-    const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 127.0f;
-    __m512i q0 = _mm512_setzero_si512();
-    __m512i q1 = _mm512_setzero_si512();
-    if (d > 0.0f) {
-      q0 = QuantizeElements(x0, _mm512_set1_ps(d));
-      q1 = QuantizeElements(x1, _mm512_set1_ps(d));
-    }
-    auto* values = reinterpret_cast<__m128i*>(out.values + b * kQuantBlock);
-    _mm_storeu_si128(values, _mm512_cvtepi32_epi8(q0));
-    _mm_storeu_si128(values + 1, _mm512_cvtepi32_epi8(q1));
-    out.scales[b] = d;
-    out.offset[b] = -128 * _mm512_reduce_add_epi32(_mm512_add_epi32(q0, q1));
-  }
-}
-
-void QuantizeSuperRows(const float* x, const SuperRows& out) {
-  const int64_t padded = out.padded();
-  for (int64_t m = 0; m < out.rows; ++m) {
-    int8_t* values = out.values + m * out.stride();
-    for (int64_t k = 0; k < padded; k += kActivationBlock) {
-      constexpr int kVectors = kActivationBlock / 16;
-      __m512 v[kVectors];
-      __m512i max = _mm512_setzero_si512();
-#pragma GCC unroll 8
-      for (int i = 0; i < kVectors; ++i) {
-        const int64_t left = out.cols - k - 16 * i;
-        v[i] = left > 0 ? _mm512_loadu_ps(x + m * out.cols + k + 16 * i) : _mm512_setzero_ps();
-        max = _mm512_max_epu32(max, Magnitude(v[i]));
-      }
-      const uint32_t amax = _mm512_reduce_max_epu32(max);
-      const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 127.0f;
-      out.scales[(m * padded + k) / kActivationBlock] = d;
-      for (int half = 0; half < 2; ++half) {
-        __m512i q = _mm512_setzero_si512();  // 64 bytes
-        if (d > 0.0f) q = QuantizeSixtyFour(v + 4 * half, _mm512_set1_ps(d));
-        _mm512_storeu_si512(values + k + 64 * half, q);
-        // Sums of 4 bytes, of 8, of 16; one of each 16 goes to the front.
-        __m512i sum = _mm512_setzero_si512();
-        AddDots(sum, _mm512_set1_epi8(1), q);
-        sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_BADC));
-        sum = _mm512_add_epi32(sum, _mm512_shuffle_epi32(sum, _MM_PERM_CDAB));
-        const __m128i sums = _mm512_castsi512_si128(_mm512_maskz_compress_epi32(0x1111, sum));
-        _mm_storel_epi64(reinterpret_cast<__m128i*>(out.sums + (m * padded + k + 64 * half) / 16),
-                         _mm_cvtepi32_epi16(sums));
-      }
-    }
-    _mm512_storeu_si512(values + padded, _mm512_setzero_si512());
-  }
-}
-
-void RmsNorm(const float* x, int64_t cols, const float* weight, float epsilon, float* out) {
-  __m512 lane = _mm512_setzero_ps();
-  for (int64_t i = 0; i < cols; i += 16) {
-    const __mmask16 mask = First(cols - i);
-    const __m512 v = _mm512_maskz_loadu_ps(mask, x + i);
-    lane = _mm512_mask_add_ps(lane, mask, lane, _mm512_mul_ps(v, v));
-  }
-  const float mean = FoldSum(lane) / static_cast<float>(cols);
-  const float root = _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(mean + epsilon)));
-  const __m512 r = _mm512_set1_ps(1.0f / root);
-  for (int64_t i = 0; i < cols; i += 16) {
-    const __mmask16 mask = First(cols - i);
-    const __m512 v = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, x + i), r);
-    const __m512 scaled = _mm512_mul_ps(v, _mm512_maskz_loadu_ps(mask, weight + i));
-    _mm512_mask_storeu_ps(out + i, mask, Canonical(scaled));
-  }
-}
-
-void SwiGlu(const float* gate, const float* up, int64_t n, float* out) {
-  const __m512 one = _mm512_set1_ps(1.0f);
-  const __m512 sign = _mm512_set1_ps(-0.0f);
-  for (int64_t i = 0; i < n; i += 16) {
-    const __mmask16 mask = First(n - i);
-    const __m512 g = _mm512_maskz_loadu_ps(mask, gate + i);
-    const __m512 silu = _mm512_div_ps(g, _mm512_add_ps(one, Exp(_mm512_xor_ps(g, sign))));
-    const __m512 product = _mm512_mul_ps(silu, _mm512_maskz_loadu_ps(mask, up + i));
-    _mm512_mask_storeu_ps(out + i, mask, Canonical(product));
-  }
-}
-
-void RopeHalves(float* x, int64_t heads, int64_t stride, int64_t pairs, const float* cosine,
-                const float* sine) {
-  for (int64_t i = 0; i < pairs; i += 16) {
-    const __mmask16 mask = First(pairs - i);
-    const __m512 c = _mm512_maskz_loadu_ps(mask, cosine + i);
-    const __m512 s = _mm512_maskz_loadu_ps(mask, sine + i);
-    for (int64_t h = 0; h < heads; ++h) {
-      float* head = x + h * stride + i;
-      const __m512 a = _mm512_maskz_loadu_ps(mask, head);
-      const __m512 b = _mm512_maskz_loadu_ps(mask, head + pairs);
-      const __m512 new_a = _mm512_sub_ps(_mm512_mul_ps(a, c), _mm512_mul_ps(b, s));
-      const __m512 new_b = _mm512_add_ps(_mm512_mul_ps(b, c), _mm512_mul_ps(a, s));
-      _mm512_mask_storeu_ps(head, mask, Canonical(new_a));
-      _mm512_mask_storeu_ps(head + pairs, mask, Canonical(new_b));
-    }
-  }
-}
-
-void RopeAdjacent(float* x, int64_t heads, int64_t stride, int64_t pairs, const float* cosine,
-                  const float* sine) {
-  const __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
-  for (int64_t i = 0; i < pairs; i += 8) {
-    const __mmask16 mask = First(2 * (pairs - i));
-    const __mmask16 half = First(pairs - i) & 0xff;
-    const __m512 c = _mm512_permutexvar_ps(twice, _mm512_maskz_loadu_ps(half, cosine + i));
-    const __m512 s = _mm512_permutexvar_ps(twice, _mm512_maskz_loadu_ps(half, sine + i));
-    for (int64_t h = 0; h < heads; ++h) {
-      float* head = x + h * stride + 2 * i;
-      const __m512 ab = _mm512_maskz_loadu_ps(mask, head);
-      const __m512 direct = _mm512_mul_ps(ab, c);
-      const __m512 crossed = _mm512_mul_ps(_mm512_permute_ps(ab, 0xb1), s);  // b s, a s
-      const __m512 sum = _mm512_add_ps(direct, crossed);
-      const __m512 rotated = _mm512_mask_sub_ps(sum, 0x5555, direct, crossed);
-      _mm512_mask_storeu_ps(head, mask, Canonical(rotated));
-    }
-  }
-}
-
-void QuantizeKv(const float* x, int64_t head_dim, int8_t* values, uint16_t* scale) {
-  __m512i max = _mm512_setzero_si512();
-  for (int64_t i = 0; i < head_dim; i += 16) {
-    max = _mm512_max_epu32(max, Magnitude(_mm512_maskz_loadu_ps(First(head_dim - i), x + i)));
-  }
-  const uint32_t amax = _mm512_reduce_max_epu32(max);
-  const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 127.0f;
-  const __m128i narrow = _mm_cvtps_ph(_mm_set_ss(d), _MM_FROUND_TO_NEAREST_INT);
-  *scale = static_cast<uint16_t>(_mm_cvtsi128_si32(narrow));
-  const __m512 stored = _mm512_broadcastss_ps(_mm_cvtph_ps(narrow));
-  const bool positive = _mm512_cvtss_f32(stored) > 0.0f;
-  for (int64_t i = 0; i < head_dim; i += 16) {
-    const __mmask16 mask = First(head_dim - i);
-    __m512i q = _mm512_setzero_si512();
-    if (positive) q = QuantizeElements(_mm512_maskz_loadu_ps(mask, x + i), stored);
-    _mm_mask_storeu_epi8(values + i, mask, _mm512_cvtepi32_epi8(q));
-  }
-}
-
 void NarrowKv(const float* x, int64_t head_dim, uint16_t* values) {
   for (int64_t i = 0; i < head_dim; i += 16) {
     const __mmask16 mask = First(head_dim - i);
     const __m512 v = _mm512_maskz_loadu_ps(mask, x + i);
     _mm256_mask_storeu_epi16(values + i, mask, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
-  }
-}
-
-void QuantizeHeads(const float* x, const QuantizedHeads& out) {
-  const int64_t padded = PaddedHead(out.head_dim);
-  for (int64_t r = 0; r < out.rows; ++r) {
-    const float* row = x + r * out.head_dim;
-    __m512i max = _mm512_setzero_si512();
-    for (int64_t i = 0; i < out.head_dim; i += 16) {
-      const __m512 v = _mm512_maskz_loadu_ps(First(out.head_dim - i), row + i);
-      max = _mm512_max_epu32(max, Magnitude(v));
-    }
-    const uint32_t amax = _mm512_reduce_max_epu32(max);
-    const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 127.0f;
-    __m512i sum = _mm512_setzero_si512();
-    for (int64_t i = 0; i < padded; i += 16) {
-      const __m512 v = _mm512_maskz_loadu_ps(First(out.head_dim - i), row + i);
-      __m512i q = _mm512_setzero_si512();
-      if (d > 0.0f) q = QuantizeElements(v, _mm512_set1_ps(d));
-      sum = _mm512_add_epi32(sum, q);
-      _mm_mask_storeu_epi8(out.values + r * padded + i, First(padded - i), _mm512_cvtepi32_epi8(q));
-    }
-    out.scales[r] = d;
-    out.offset[r] = -128 * _mm512_reduce_add_epi32(sum);
   }
 }
 
@@ -530,48 +307,6 @@ void QkInt8(const QuantizedHeads& q, const int8_t* keys, const uint16_t* scales,
 void QkF16(const float* q, int64_t rows, const uint16_t* keys, int64_t tokens, int64_t head_dim,
            float* scores, int64_t score_stride) {
   Score<F16>(q, rows, keys, tokens, head_dim, scores, score_stride);
-}
-
-void Softmax(float* scores, int64_t n, float* max, float* sum) {
-  __m512 lane = _mm512_set1_ps(-__builtin_inff());
-  for (int64_t i = 0; i < n; i += 16) {
-    const __mmask16 mask = First(n - i);
-    lane = _mm512_mask_max_ps(lane, mask, lane, _mm512_maskz_loadu_ps(mask, scores + i));
-  }
-  const float m = FoldMax(lane);
-  lane = _mm512_setzero_ps();
-  for (int64_t i = 0; i < n; i += 16) {
-    const __mmask16 mask = First(n - i);
-    const __m512 v = _mm512_maskz_loadu_ps(mask, scores + i);
-    const __m512 e = Canonical(Exp(_mm512_sub_ps(v, _mm512_set1_ps(m))));
-    lane = _mm512_mask_add_ps(lane, mask, lane, e);
-    _mm512_mask_storeu_ps(scores + i, mask, e);
-  }
-  *max = Canonical(m);
-  *sum = Canonical(FoldSum(lane));
-}
-
-float QuantizeWeights(float* p, const uint16_t* const* scales, int64_t tokens, int16_t* w) {
-  __m512i max = _mm512_setzero_si512();
-  for (int64_t t = 0; t < tokens; t += 16) {
-    const __mmask16 mask = First(tokens - t);
-    const __m512 scale = F16::LoadFirst(mask, scales[t / kCacheBlock] + t % kCacheBlock);
-    const __m512 v = Canonical(_mm512_mul_ps(_mm512_maskz_loadu_ps(mask, p + t), scale));
-    max = _mm512_max_epu32(max, _mm512_castps_si512(v));
-    _mm512_mask_storeu_ps(p + t, mask, v);
-  }
-  const uint32_t amax = _mm512_reduce_max_epu32(max);
-  const float d = amax >= kInfinityBits ? kNaN : std::bit_cast<float>(amax) / 32767.0f;
-  for (int64_t t = 0; t < kChunkTokens; t += 16) {
-    __m512i q = _mm512_setzero_si512();
-    if (t < tokens && d > 0.0f) {
-      const __m512 v =
-          _mm512_div_ps(_mm512_maskz_loadu_ps(First(tokens - t), p + t), _mm512_set1_ps(d));
-      q = _mm512_cvt_roundps_epi32(_mm512_min_ps(v, _mm512_set1_ps(32767.0f)), kNearest);
-    }
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(w + t), _mm512_cvtepi32_epi16(q));
-  }
-  return d;
 }
 
 void PvInt8(const int16_t* w, const float* scales, int64_t rows, const int8_t* const* values,
@@ -597,20 +332,6 @@ void PvInt8(const int16_t* w, const float* scales, int64_t rows, const int8_t* c
 void PvF16(const float* p, int64_t p_stride, int64_t rows, const uint16_t* values, int64_t tokens,
            int64_t head_dim, float* out) {
   Accumulate<F16>(p, p_stride, rows, values, tokens, head_dim, out);
-}
-
-void Fold(const Partial& total, const Partial& chunk, int64_t head_dim) {
-  const float m = *total.max > *chunk.max ? *total.max : *chunk.max;
-  const __m512 a = Exp(_mm512_set1_ps(*total.max - m));
-  const __m512 b = Exp(_mm512_set1_ps(*chunk.max - m));
-  *total.max = Canonical(m);
-  *total.sum = Canonical(*total.sum * _mm512_cvtss_f32(a) + *chunk.sum * _mm512_cvtss_f32(b));
-  for (int64_t i = 0; i < head_dim; i += 16) {
-    const __mmask16 mask = First(head_dim - i);
-    const __m512 t = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, total.out + i), a);
-    const __m512 c = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, chunk.out + i), b);
-    _mm512_mask_storeu_ps(total.out + i, mask, Canonical(_mm512_add_ps(t, c)));
-  }
 }
 
 int64_t Int8Peak(int64_t rounds) {

@@ -76,6 +76,7 @@ using SuperDots = RowSuperDots<kPacking>;
 #include "engine/kernels/quantized_products.inc"
 #include "engine/kernels/quantized_qk_pv.inc"
 #include "engine/kernels/vector_kernels.inc"
+#include "engine/kernels/vector_products.inc"
 
 void NarrowKv(const float* x, int64_t head_dim, uint16_t* values) {
   for (int64_t i = 0; i < head_dim; i += kLanes) {

@@ -143,6 +143,10 @@ inline Bytes PackBytes(const Int v[kVectors]) {
   return _mm_packs_epi16(_mm_packs_epi32(v[0], v[1]), _mm_packs_epi32(v[2], v[3]));
 }
 
+inline void StoreWords(int16_t* p, Int v) {
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi32(v, v));
+}
+
 inline Float Twice(Float v) { return _mm_unpacklo_ps(v, v); }
 inline Float SwapPairs(Float v) { return _mm_shuffle_ps(v, v, 0xb1); }
 inline Float SubtractAdd(Float a, Float b) { return _mm_addsub_ps(a, b); }
@@ -159,6 +163,7 @@ inline Int DotWords(Int sum, Int a, Int b) { return Add32(sum, MultiplyAdd16(a, 
 #include "engine/kernels/quantized_products.inc"
 #include "engine/kernels/quantized_qk_pv.inc"
 #include "engine/kernels/vector_kernels.inc"
+#include "engine/kernels/vector_products.inc"
 
 }  // namespace hearth::kernels::sse41
 
