@@ -27,23 +27,10 @@ constexpr int kDotRows = 8;
 constexpr int kPairRows = 4;
 template <int R>
 constexpr int kAcross = kVectors;
-constexpr int kKeyVectors = 4;
-constexpr int kValueVectors = 2;
-
-struct ByteDot {
-  Int sum;
-
-  static ByteDot From(int32_t start) { return {vdupq_n_s32(start)}; }
-  template <int kGroup>
-  void Add(int8x16_t bytes, int8x16_t q) {
-    sum = vdotq_laneq_s32(sum, bytes, q, kGroup);
-  }
-  Int Total() const { return sum; }
-};
-using CodeDot = ByteDot;
 
 }  // namespace
 
+#include "engine/kernels/dot_sdot.inc"
 #include "engine/kernels/dots_neon.inc"
 
 namespace {
