@@ -38,9 +38,17 @@ KvType AsExactAs(DType weights) {
     case DType::kF16:
     case DType::kBF16:
       return KvType::kF16;
-    default:
+    case DType::kQ8_0:
+    case DType::kQ4_0:
+    case DType::kQ4_1:
+    case DType::kQ5_0:
+    case DType::kQ5_1:
+    case DType::kQ4_K:
+    case DType::kQ5_K:
+    case DType::kQ6_K:
       return KvType::kInt8;
   }
+  return KvType::kF32;
 }
 
 // Within its sliding window a model attends to everything, which is what the decoder computes.

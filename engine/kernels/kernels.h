@@ -131,7 +131,9 @@ struct QuantizedHeads {
 using QuantizeHeadsFn = void(const float* x, const QuantizedHeads& out);
 
 // scores[r * score_stride + t] = float(sum over i of q[r][i] * key[t][i]) * (q.scale[r] *
-// f32(scale[t])), the sum exact in int32. Keys as layout.h has them. REQUIRES: tokens <= 32.
+// f32(scale[t])), the sum exact in int32. Keys as layout.h has them. REQUIRES: tokens <=
+// kCacheBlock; the whole block of keys may be read; head_dim <= 32768, so that with what raising
+// keys by 128 adds, (255 + 128) * 127 * head_dim at most, sums stay below 2^31.
 using QkInt8Fn = void(const QuantizedHeads& q, const int8_t* keys, const uint16_t* scales,
                       int64_t tokens, float* scores, int64_t score_stride);
 
@@ -159,12 +161,14 @@ using QuantizeWeightsFn = float(float* p, const uint16_t* const* scales, int64_t
 // A chunk's values weighted: out[r][i] = float(sum over t < tokens of w[r][t] * value[t][i]) *
 // scale[r], the sum exact in int32. Rows of w are kChunkTokens apart; position t lies in
 // values[t / 32], as layout.h has it; out is [rows][head_dim]. REQUIRES: 1 <= tokens <=
-// kChunkTokens; w >= 0, and zero beyond tokens.
+// kChunkTokens; the whole blocks of these may be read; w >= 0, and zero from `tokens` to
+// kChunkTokens. So a sum is at most 256 * 32767 * 128, below 2^30, and each of a byte of w less.
 using PvInt8Fn = void(const int16_t* w, const float* scales, int64_t rows,
                       const int8_t* const* values, int64_t tokens, int64_t head_dim, float* out);
 
 // Over ascending t: out[r][i] = out[r][i] + p[r][t] * f32(value[t][i]). p rows are p_stride apart,
-// values are [tokens][head_dim], out is [rows][head_dim], read and written. REQUIRES: tokens <= 32.
+// values are [tokens][head_dim], out is [rows][head_dim], read and written. REQUIRES: tokens <=
+// kCacheBlock.
 using PvF16Fn = void(const float* p, int64_t p_stride, int64_t rows, const uint16_t* values,
                      int64_t tokens, int64_t head_dim, float* out);
 using PvF32Fn = void(const float* p, int64_t p_stride, int64_t rows, const float* values,

@@ -50,7 +50,11 @@ struct Forms {
       case Packing::kQ8_0:
         blocks = true;
         return;
-      default:
+      case Packing::kInt4:
+      case Packing::kInt4Min:
+      case Packing::kInt5:
+      case Packing::kInt5Min:
+      case Packing::kInt6:
         super = true;
     }
   }

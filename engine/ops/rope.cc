@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "engine/ops/attention.h"
 #include "engine/ops/scratch.h"
@@ -7,15 +8,16 @@
 namespace hearth::ops {
 namespace {
 
-// Quantises a head and spreads it over its block. `row` holds head_dim.
+// Quantises a head and spreads it over its block: of a key four elements lie together, of a value
+// none. `row` holds PaddedHead(head_dim).
 void StoreInt8(const kernels::Table& k, const KvBlock& block, int32_t slot, int32_t head_dim,
                const float* key, const float* value, int8_t* row) {
   auto* keys = reinterpret_cast<int8_t*>(block.keys);
   auto* values = reinterpret_cast<int8_t*>(block.values);
   k.QuantizeKv(key, head_dim, row, block.key_scales + slot);
-  for (int64_t i = 0; i < head_dim; ++i) keys[kernels::KeyIndex(slot, i)] = row[i];
-  for (int64_t i = head_dim; i < kernels::PaddedHead(head_dim); ++i) {
-    keys[kernels::KeyIndex(slot, i)] = 0;
+  std::fill(row + head_dim, row + kernels::PaddedHead(head_dim), int8_t{0});
+  for (int64_t i = 0; i < head_dim; i += 4) {
+    std::memcpy(keys + kernels::KeyIndex(slot, i), row + i, 4);
   }
   k.QuantizeKv(value, head_dim, row, block.value_scales + slot);
   for (int64_t i = 0; i < head_dim; ++i) values[kernels::ValueIndex(slot, i, head_dim)] = row[i];
@@ -71,7 +73,7 @@ void RopeAndStore(Workers& workers, const Batch& batch, const AttentionShape& sh
                   const RopeTable* const rope[2], int32_t layer, float* qkv, KvStore& kv) {
   const kernels::Table& k = workers.kernels();
   const auto rotate = shape.pairing == RopePairing::kHalves ? k.RopeHalves : k.RopeAdjacent;
-  const size_t row_bytes = Arena::Bytes<int8_t>(shape.head_dim);
+  const size_t row_bytes = Arena::Bytes<int8_t>(kernels::PaddedHead(shape.head_dim));
   Arena arena(
       workers.scratch(Arena::Bytes<BatchToken>(batch.num_tokens) + workers.threads() * row_bytes));
   BatchToken* tokens = arena.Take<BatchToken>(batch.num_tokens);
