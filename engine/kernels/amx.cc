@@ -1,5 +1,8 @@
-// AMX-INT8, beside AVX-512 VNNI: Sapphire Rapids and later. kernels.h states what is computed.
-// Inside the target region: intrinsics only.
+// AMX-INT8, with AVX-512 VNNI: Sapphire Rapids and later. Products of the Int formats with many
+// rows; Q8_0's float step per 32 k would cost more than tiles save. Inside the target region:
+// intrinsics and AMX instructions only. These are written as assembly, for GCC's macros take no
+// template parameter as a register's number, and its _tile_loadconfig reads but 8 of 64 bytes.
+// tests/kernels/amx_emulated.cc runs the same code on tiles made of memory.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -8,11 +11,12 @@
 
 #if defined(__clang__)
 #pragma clang attribute push(                                                                  \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,f16c,amx-tile,amx-int8"))), \
+    __attribute__((                                                                            \
+        target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,f16c,amx-tile,amx-int8"))), \
     apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,f16c,amx-tile,amx-int8")
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,f16c,amx-tile,amx-int8")
 // GCC 12 takes its own _mm512_undefined_* for mistakes of ours (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
@@ -22,20 +26,37 @@ namespace hearth::kernels::amx {
 
 #include "engine/kernels/vector512.inc"
 
-// GCC 12 does not know that a configuration of more than eight bytes is read, nor that a tile is:
-// without a barrier it may move or drop what writes them.
-#define TILE_BARRIER(p) asm volatile("" : : "r"(p) : "memory")
-#define TILE_CONFIGURE(config) \
-  TILE_BARRIER(&config);       \
-  _tile_loadconfig(&config)
-#define TILE_RELEASE() _tile_release()
-#define TILE_ZERO(t) _tile_zero(t)
-#define TILE_LOAD(t, from, stride) \
-  TILE_BARRIER(from);              \
-  _tile_loadd(t, from, stride)
-#define TILE_STORE(t, to, stride) _tile_stored(t, to, stride)
-#define TILE_DOT(c, a, b) _tile_dpbssd(c, a, b)
-#define FEW_ROWS(op) avx512vnni::op
+namespace {
+
+template <typename Shapes>
+inline void ShapeTiles(const Shapes& shapes) {
+  static_assert(sizeof(shapes) == 64);
+  asm volatile("ldtilecfg %0" ::"m"(shapes));
+}
+
+inline void ReleaseTiles() { asm volatile("tilerelease"); }
+
+template <int T>
+inline void LoadTile(const void* p, int64_t stride) {
+  asm volatile("tileloadd (%0,%1,1), %%tmm%c2" ::"r"(p), "r"(stride), "i"(T) : "memory");
+}
+
+template <int T>
+inline void StoreTile(void* p, int64_t stride) {
+  asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(p), "r"(stride), "i"(T) : "memory");
+}
+
+template <int T>
+inline void ClearTile() {
+  asm volatile("tilezero %%tmm%c0" ::"i"(T));
+}
+
+template <int C, int A, int B>
+inline void MultiplyTiles() {
+  asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(C), "i"(A), "i"(B));
+}
+
+}  // namespace
 
 #include "engine/kernels/tile_products.inc"
 

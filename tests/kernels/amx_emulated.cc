@@ -1,5 +1,5 @@
-// engine/kernels/amx.cc on tiles in memory: what CPUs without AMX can try its code with. The tiles
-// follow the pseudocode of Intel's instruction set reference, and insist on what it faults on.
+// engine/kernels/amx.cc on tile registers made of memory: what CPUs with AVX-512 VNNI but without
+// AMX can try its code with. Each use of a tile is held against the rules of the instruction.
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -12,88 +12,99 @@
 namespace hearth::kernels::amx_emulated {
 namespace {
 
-class Tiles {
- public:
-  // The 64 bytes of an LDTILECFG operand.
-  void Configure(const void* config) {
-    unsigned char bytes[64];
-    std::memcpy(bytes, config, sizeof(bytes));
-    HEARTH_CHECK(bytes[0] == 1 && bytes[1] == 0);
-    for (int i = 2; i < 16; ++i) HEARTH_CHECK(bytes[i] == 0);
-    for (int t = 0; t < 16; ++t) {
-      uint16_t row_bytes;
-      std::memcpy(&row_bytes, bytes + 16 + 2 * t, sizeof(row_bytes));
-      const int rows = bytes[48 + t];
-      HEARTH_CHECK(t < 8 ? row_bytes <= 64 && rows <= 16 && (row_bytes == 0) == (rows == 0)
-                         : row_bytes == 0 && rows == 0);
-      if (t < 8) tiles_[t] = {rows, row_bytes, {}};
-    }
-    configured_ = true;
-  }
-  void Release() {
-    HEARTH_CHECK(configured_);
-    configured_ = false;
-  }
-
-  void Zero(int t) { std::memset(At(t).bytes, 0, sizeof(Tile::bytes)); }
-  void Load(int t, const void* from, int64_t stride) {
-    Tile& tile = At(t);
-    std::memset(tile.bytes, 0, sizeof(tile.bytes));
-    for (int r = 0; r < tile.rows; ++r) {
-      std::memcpy(tile.bytes[r], static_cast<const char*>(from) + r * stride, tile.row_bytes);
-    }
-  }
-  void Store(int t, void* to, int64_t stride) {
-    const Tile& tile = At(t);
-    for (int r = 0; r < tile.rows; ++r) {
-      std::memcpy(static_cast<char*>(to) + r * stride, tile.bytes[r], tile.row_bytes);
-    }
-  }
-  // TDPBSSD.
-  void Dot(int to, int left, int right) {
-    Tile& c = At(to);
-    const Tile& a = At(left);
-    const Tile& b = At(right);
-    HEARTH_CHECK(to != left && left != right && right != to);
-    HEARTH_CHECK(c.rows == a.rows && c.row_bytes == b.row_bytes && a.row_bytes == 4 * b.rows);
-    for (int m = 0; m < c.rows; ++m) {
-      for (int n = 0; n < c.row_bytes / 4; ++n) {
-        int32_t sum;
-        std::memcpy(&sum, c.bytes[m] + 4 * n, sizeof(sum));
-        for (int k = 0; k < a.row_bytes; ++k) {
-          sum += int32_t{a.bytes[m][k]} * b.bytes[k / 4][4 * n + k % 4];
-        }
-        std::memcpy(c.bytes[m] + 4 * n, &sum, sizeof(sum));
-      }
-    }
-  }
-
- private:
-  struct Tile {
-    int rows = 0;
-    int row_bytes = 0;
-    int8_t bytes[16][64] = {};
-  };
-  Tile& At(int t) {
-    HEARTH_CHECK(configured_ && tiles_[t].rows > 0);
-    return tiles_[t];
-  }
-
-  bool configured_ = false;
-  Tile tiles_[8];
+struct Tile {
+  int rows = 0;
+  int row_bytes = 0;
+  bool defined = false;  // loaded, cleared or computed since tiles were last shaped
+  alignas(64) int8_t bytes[16][64];
 };
 
-thread_local Tiles tiles;
+struct Registers {
+  bool shaped = false;
+  Tile tile[8];
+};
+
+thread_local Registers registers;
+
+// As ldtilecfg reads them, palette 1: eight tiles of at most 16 rows of 64 bytes.
+void Shape(const uint8_t config[64]) {
+  HEARTH_CHECK(!registers.shaped);  // released after the last use
+  HEARTH_CHECK(config[0] == 1 && config[1] == 0);
+  for (int i = 2; i < 16; ++i) HEARTH_CHECK(config[i] == 0);
+  for (int t = 0; t < 16; ++t) {
+    uint16_t row_bytes;
+    std::memcpy(&row_bytes, config + 16 + 2 * t, sizeof(row_bytes));
+    const uint8_t rows = config[48 + t];
+    HEARTH_CHECK(row_bytes <= 64 && rows <= 16 && (rows == 0) == (row_bytes == 0));
+    HEARTH_CHECK(t < 8 || rows == 0);
+    if (t < 8) registers.tile[t] = {rows, row_bytes, false, {}};
+  }
+  registers.shaped = true;
+}
+
+Tile& Register(int t, bool defined) {
+  Tile& tile = registers.tile[t];
+  HEARTH_CHECK(registers.shaped && tile.rows > 0);
+  HEARTH_CHECK(!defined || tile.defined);
+  return tile;
+}
+
+void Load(int t, const void* p, int64_t stride) {
+  Tile& tile = Register(t, false);
+  tile.defined = true;
+  std::memset(tile.bytes, 0, sizeof(tile.bytes));
+  for (int row = 0; row < tile.rows; ++row) {
+    std::memcpy(tile.bytes[row], static_cast<const int8_t*>(p) + row * stride, tile.row_bytes);
+  }
+}
+
+void Store(int t, void* p, int64_t stride) {
+  const Tile& tile = Register(t, true);
+  for (int row = 0; row < tile.rows; ++row) {
+    std::memcpy(static_cast<int8_t*>(p) + row * stride, tile.bytes[row], tile.row_bytes);
+  }
+}
+
+void Clear(int t) {
+  Tile& tile = Register(t, false);
+  tile.defined = true;
+  std::memset(tile.bytes, 0, sizeof(tile.bytes));
+}
+
+// TDPBSSD. Sums wrap, as the instruction's do.
+void Multiply(int c, int a, int b) {
+  Tile& sums = Register(c, true);
+  const Tile& left = Register(a, true);
+  const Tile& right = Register(b, true);
+  HEARTH_CHECK(c != a && c != b && a != b);
+  HEARTH_CHECK(left.row_bytes % 4 == 0 && right.row_bytes % 4 == 0);
+  HEARTH_CHECK(sums.rows == left.rows && sums.row_bytes == right.row_bytes);
+  HEARTH_CHECK(left.row_bytes / 4 == right.rows);
+  for (int m = 0; m < sums.rows; ++m) {
+    uint32_t row[16];
+    std::memcpy(row, sums.bytes[m], sizeof(row));
+    for (int g = 0; g < right.rows; ++g) {
+      for (int n = 0; n < right.row_bytes / 4; ++n) {
+        for (int i = 0; i < 4; ++i) {
+          row[n] += static_cast<uint32_t>(left.bytes[m][4 * g + i] * right.bytes[g][4 * n + i]);
+        }
+      }
+    }
+    std::memcpy(sums.bytes[m], row, sizeof(row));
+  }
+}
 
 }  // namespace
 }  // namespace hearth::kernels::amx_emulated
 
 #if defined(__clang__)
-#pragma clang attribute push( \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,f16c"))), apply_to = function)
+#pragma clang attribute push(                                                           \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,f16c"))), \
+    apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,f16c")
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,f16c")
+// GCC 12 takes its own _mm512_undefined_* for mistakes of ours (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
@@ -102,13 +113,39 @@ namespace hearth::kernels::amx_emulated {
 
 #include "engine/kernels/vector512.inc"
 
-#define TILE_CONFIGURE(config) tiles.Configure(&config)
-#define TILE_RELEASE() tiles.Release()
-#define TILE_ZERO(t) tiles.Zero(t)
-#define TILE_LOAD(t, from, stride) tiles.Load(t, from, stride)
-#define TILE_STORE(t, to, stride) tiles.Store(t, to, stride)
-#define TILE_DOT(c, a, b) tiles.Dot(c, a, b)
-#define FEW_ROWS(op) avx512vnni::op
+namespace {
+
+template <typename Shapes>
+void ShapeTiles(const Shapes& shapes) {
+  uint8_t config[64];
+  static_assert(sizeof(shapes) == sizeof(config));
+  __builtin_memcpy(config, &shapes, sizeof(config));
+  Shape(config);
+}
+
+void ReleaseTiles() { registers.shaped = false; }
+
+template <int T>
+void LoadTile(const void* p, int64_t stride) {
+  Load(T, p, stride);
+}
+
+template <int T>
+void StoreTile(void* p, int64_t stride) {
+  Store(T, p, stride);
+}
+
+template <int T>
+void ClearTile() {
+  Clear(T);
+}
+
+template <int C, int A, int B>
+void MultiplyTiles() {
+  amx_emulated::Multiply(C, A, B);
+}
+
+}  // namespace
 
 #include "engine/kernels/tile_products.inc"
 

@@ -1,7 +1,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <vector>
 
 #include "engine/kernels/declarations.h"
 
@@ -46,6 +48,24 @@ TEST_F(SelectTest, BestSetTakesItsOwnKernels) {
     EXPECT_EQ(best->op, &isa::op) << #op; \
   }
 #include "engine/kernels/kernels.inc"
+}
+
+TEST_F(SelectTest, NamingASetLeavesOutTheKernelsOfThoseAboveIt) {
+  std::vector<std::string_view> order;
+#define ISA(name, supported) order.push_back(#name);
+#include "engine/kernels/kernels.inc"
+  const auto rank = [&order](std::string_view name) {
+    return std::find(order.begin(), order.end(), name) - order.begin();
+  };
+  for (std::string_view name : SupportedIsas()) {
+    const absl::StatusOr<Table> table = Select(name);
+    ASSERT_TRUE(table.ok()) << table.status();
+#define KERNEL(op, isa)                                   \
+  if (rank(#isa) > rank(name)) {                          \
+    EXPECT_NE(table->op, &isa::op) << name << " " << #op; \
+  }
+#include "engine/kernels/kernels.inc"
+  }
 }
 
 TEST_F(SelectTest, EnvironmentNamesTheDefault) {
