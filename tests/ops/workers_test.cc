@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/emulated.h"
 #include "tests/ops/inputs.h"
 
 namespace hearth::ops {
@@ -113,7 +114,9 @@ TEST(Workers, AllocateMemoryThatIsZeroedAndResident) {
     if (bytes == 0) continue;
     std::vector<unsigned char> resident((bytes + page - 1) / page);
     ASSERT_EQ(mincore(pages->data(), bytes, resident.data()), 0);
-    EXPECT_TRUE(std::all_of(resident.begin(), resident.end(), [](auto r) { return r & 1; }));
+    if (!kEmulated) {  // qemu drops MADV_POPULATE_WRITE
+      EXPECT_TRUE(std::all_of(resident.begin(), resident.end(), [](auto r) { return r & 1; }));
+    }
     EXPECT_TRUE(std::all_of(pages->data(), pages->data() + bytes,
                             [](std::byte b) { return b == std::byte{0}; }));
   }
