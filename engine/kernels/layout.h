@@ -17,7 +17,7 @@ constexpr int64_t Superblocks(int64_t cols) { return (cols + kSuperblock - 1) / 
 
 // Of the bytes that packing makes of a file's: raised whenever they change, for they are kept in
 // files. tests/kernels/packing_test.cc holds their hashes.
-inline constexpr uint32_t kPackingVersion = 1;
+inline constexpr uint32_t kPackingVersion = 2;
 
 // Packed weights: consecutive output rows, in tiles of kTileRows whose missing rows are zeros. A
 // tile starts at a multiple of 64 bytes and holds, k ascending,
@@ -37,6 +37,9 @@ inline constexpr uint32_t kPackingVersion = 1;
 //   zero.
 // So 16 lanes are 16 outputs, and a lane's four bytes are four consecutive k.
 enum class Packing : uint8_t { kF32, kF16, kBF16, kQ8_0, kInt4, kInt4Min, kInt5, kInt5Min, kInt6 };
+
+// Whether it is one of the Int formats.
+constexpr bool IsSuper(Packing packing) { return packing >= Packing::kInt4; }
 
 // Where the parts of a superblock of an Int format are.
 struct SuperLayout {
@@ -59,7 +62,7 @@ struct SuperLayout {
   constexpr int64_t scale_bytes() const { return (minima ? 2 : 1) * 2 * kTileRows; }
 };
 
-// REQUIRES: packing is one of the Int formats.
+// REQUIRES: IsSuper(packing).
 constexpr SuperLayout LayoutOf(Packing packing) {
   switch (packing) {
     case Packing::kInt4:

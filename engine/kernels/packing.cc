@@ -1,6 +1,8 @@
 #include "engine/kernels/packing.h"
 
+#include <cstddef>
 #include <cstring>
+#include <type_traits>
 
 #include "engine/kernels/superblock.h"
 #include "engine/tensor/blocks.h"
@@ -59,19 +61,41 @@ bool PackPlain(const std::byte* const rows[kTileRows], int64_t cols, T exponent,
   return finite;
 }
 
+// A block of Q5_1 by its weights. False when its scale or minimum is NaN or infinite.
+bool ToQ8_0(const std::byte* from, BlockQ8_0* to) {
+  const BlockQ5_1 block = Load<BlockQ5_1>(from);
+  const uint32_t high = Load<uint32_t>(reinterpret_cast<const std::byte*>(block.high));
+  const float d = F16ToF32(block.d);
+  const float m = F16ToF32(block.m);
+  float weights[kQuantBlock];
+  for (int k = 0; k < kQuantBlock; ++k) {
+    const uint32_t nibble = block.q[k % 16] >> (k / 16 * 4) & 15;
+    weights[k] = d * static_cast<float>(nibble | (high >> k & 1) << 4) + m;
+  }
+  const bool finite = IsFinite(block.d, kF16Exponent) && IsFinite(block.m, kF16Exponent);
+  if (finite) to->d = ToMultiples(weights, to->q);
+  return finite;
+}
+
 // A block is a f16 scale and 32 quants: eight groups of four bytes, which move to [group][row]
-// unchanged.
+// unchanged. Blocks of Q5_1 become such ones first.
+template <typename Block>
 bool PackQ8_0(const std::byte* const rows[kTileRows], int64_t cols, std::byte* tile) {
-  static constexpr std::byte kZeros[sizeof(BlockQ8_0)] = {};
+  static constexpr std::byte kZeros[sizeof(Block)] = {};
   const Columns from(rows, kZeros, sizeof(kZeros));
   const int64_t blocks = cols / kQuantBlock;
   std::byte* scales = tile + cols * kTileRows;
   bool finite = true;
   for (int64_t b = 0; b < blocks; ++b) {
     const std::byte* block[kTileRows];
+    BlockQ8_0 converted[kTileRows];
     uint16_t d[kTileRows];
     for (int64_t r = 0; r < kTileRows; ++r) {
       block[r] = from.row[r] + b * from.stride[r];
+      if constexpr (std::is_same_v<Block, BlockQ5_1>) {
+        if (!ToQ8_0(block[r], &converted[r])) return false;
+        block[r] = reinterpret_cast<const std::byte*>(&converted[r]);
+      }
       d[r] = Load<uint16_t>(block[r]);
       finite &= IsFinite(d[r], kF16Exponent);
     }
@@ -204,7 +228,8 @@ bool PackTile(DType dtype, const std::byte* const rows[kTileRows], int64_t cols,
     case Packing::kBF16:
       return PackPlain<uint16_t>(rows, cols, kBF16Exponent, tile);
     case Packing::kQ8_0:
-      return PackQ8_0(rows, cols, tile);
+      return dtype == DType::kQ5_1 ? PackQ8_0<BlockQ5_1>(rows, cols, tile)
+                                   : PackQ8_0<BlockQ8_0>(rows, cols, tile);
     case Packing::kInt4:
       return PackSuper<Packing::kInt4>(dtype, rows, cols, tile);
     case Packing::kInt4Min:
@@ -229,6 +254,10 @@ bool IsFiniteRow(DType dtype, const std::byte* row, int64_t cols) {
       return IsFinitePlain<uint16_t>(row, cols, 2, kBF16Exponent);
     case DType::kQ8_0:
       return IsFinitePlain<uint16_t>(row, cols / kQuantBlock, sizeof(BlockQ8_0), kF16Exponent);
+    case DType::kQ5_1:
+      return IsFinitePlain<uint16_t>(row, cols / kQuantBlock, sizeof(BlockQ5_1), kF16Exponent) &&
+             IsFinitePlain<uint16_t>(row + offsetof(BlockQ5_1, m), cols / kQuantBlock,
+                                     sizeof(BlockQ5_1), kF16Exponent);
     default:
       return IsFiniteSuperRow(dtype, row, cols);
   }

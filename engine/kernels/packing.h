@@ -20,6 +20,7 @@ constexpr Packing PackingOf(DType dtype) {
     case DType::kBF16:
       return Packing::kBF16;
     case DType::kQ8_0:
+    case DType::kQ5_1:
       return Packing::kQ8_0;
     case DType::kQ4_0:
       return Packing::kInt4;
@@ -28,7 +29,6 @@ constexpr Packing PackingOf(DType dtype) {
       return Packing::kInt4Min;
     case DType::kQ5_0:
       return Packing::kInt5;
-    case DType::kQ5_1:
     case DType::kQ5_K:
       return Packing::kInt5Min;
     case DType::kQ6_K:
@@ -37,8 +37,9 @@ constexpr Packing PackingOf(DType dtype) {
   return Packing::kF32;
 }
 
-// Packs one tile as PackingOf(dtype) says, Int formats by ReadSuperblock. rows[i] is row i as
-// stored in a file, perhaps unaligned, or null for zeros. False when a scale, or an element of a
+// Packs one tile as PackingOf(dtype) says, Int formats by ReadSuperblock; a block of Q5_1 by
+// ToMultiples of its weights, d * code + m with each operation rounded. rows[i] is row i as stored
+// in a file, perhaps unaligned, or null for zeros. False when a scale, or an element of a
 // plain type, is NaN or infinite; the tile is then unspecified. REQUIRES: cols is a multiple of the
 // dtype's block; tile holds TileBytes, all of which are written.
 bool PackTile(DType dtype, const std::byte* const rows[kTileRows], int64_t cols, std::byte* tile);

@@ -33,25 +33,11 @@ float FiniteF16ToF32(uint16_t h) {
   return std::bit_cast<float>(bits | (h & 0x8000u) << 16);
 }
 
-// n[i] * D for each of values[i], which are finite f16; returns D.
-uint16_t ToMultiples(const uint16_t values[kSubBlocks], int8_t n[kSubBlocks]) {
-  int magnitude = 0;
-  float quotients[kSubBlocks];  // by themselves, so that the compiler takes them side by side
-  for (int64_t i = 0; i < kSubBlocks; ++i) {
-    magnitude = std::max(magnitude, values[i] & 0x7fff);
-    quotients[i] = FiniteF16ToF32(values[i]);
-  }
-  const float max = FiniteF16ToF32(static_cast<uint16_t>(magnitude));
-  uint16_t unit = F32ToF16(max / 127.0f);
-  unit += FiniteF16ToF32(unit) * 127.0f < max ? 1 : 0;  // the f16 above
-  const float d = unit == 0 ? 1.0f : FiniteF16ToF32(unit);
-  // The sum has no bits for a fraction: it is rounded to the nearest, ties to even, and its low
-  // bits are the integer.
-  for (int64_t i = 0; i < kSubBlocks; ++i) quotients[i] = quotients[i] / d + 0x1.8p23f;
-  for (int64_t i = 0; i < kSubBlocks; ++i) {
-    n[i] = static_cast<int8_t>(std::bit_cast<uint32_t>(quotients[i]));
-  }
-  return unit;
+// ToMultiples of finite f16.
+uint16_t HalvesToMultiples(const uint16_t halves[kSubBlocks], int8_t n[kSubBlocks]) {
+  float values[kSubBlocks];  // by themselves, so that the compiler takes them side by side
+  for (int64_t i = 0; i < kSubBlocks; ++i) values[i] = FiniteF16ToF32(halves[i]);
+  return ToMultiples(values, n);
 }
 
 // Exchanges the bits at the positions of `mask` with those `shift` above.
@@ -89,8 +75,8 @@ bool ReadBlocks(const std::byte* row, int64_t cols, int64_t index, Superblock* o
   }
   std::fill(out->nibbles + 4 * count, std::end(out->nibbles), 0);
   std::fill(out->high_bits + count, out->high_bits + kSubBlocks, 0);
-  out->scale = ToMultiples(scales, out->multipliers);
-  if (kHasMinimum) out->minimum_scale = ToMultiples(minima, out->minima);
+  out->scale = HalvesToMultiples(scales, out->multipliers);
+  if (kHasMinimum) out->minimum_scale = HalvesToMultiples(minima, out->minima);
   return true;
 }
 
@@ -168,8 +154,6 @@ bool ReadSuperblock(DType dtype, const std::byte* row, int64_t cols, int64_t ind
       return ReadBlocks<BlockQ4_1>(row, cols, index, out);
     case DType::kQ5_0:
       return ReadBlocks<BlockQ5_0>(row, cols, index, out);
-    case DType::kQ5_1:
-      return ReadBlocks<BlockQ5_1>(row, cols, index, out);
     case DType::kQ4_K:
       return ReadTwoLevel<BlockQ4_K>(row, index, out);
     case DType::kQ5_K:

@@ -2,12 +2,15 @@
 #ifndef HEARTH_ENGINE_KERNELS_SUPERBLOCK_H_
 #define HEARTH_ENGINE_KERNELS_SUPERBLOCK_H_
 
+#include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 #include "engine/kernels/layout.h"
 #include "engine/tensor/dtype.h"
+#include "engine/tensor/float16.h"
 
 namespace hearth::kernels {
 
@@ -55,15 +58,34 @@ struct Superblock {
   uint16_t minimum_scale;  // f16, of the Min formats
 };
 
-// The Int format that holds a quantised type.
-constexpr bool IsSuper(DType dtype) { return IsQuantized(dtype) && dtype != DType::kQ8_0; }
+// Makes each value a multiple n[i] of D, which is returned: D is the least f16 with max |value| <=
+// 127 D, and n[i] the integer nearest to value / D, ties to even. REQUIRES: the values are finite,
+// and D does not overflow.
+template <size_t kCount>
+uint16_t ToMultiples(const float (&values)[kCount], int8_t n[kCount]) {
+  uint32_t magnitude = 0;
+  for (const float value : values) {
+    magnitude = std::max(magnitude, std::bit_cast<uint32_t>(value) & 0x7fffffffu);
+  }
+  const float max = std::bit_cast<float>(magnitude);
+  uint16_t unit = F32ToF16(max / 127.0f);
+  if (F16ToF32(unit) * 127.0f < max) ++unit;  // the f16 above
+  const float d = unit == 0 ? 1.0f : F16ToF32(unit);
+  // The sum has no bits for a fraction: it is rounded to the nearest, ties to even, and its low
+  // bits are the integer.
+  float shifted[kCount];
+  for (size_t i = 0; i < kCount; ++i) shifted[i] = values[i] / d + 0x1.8p+23f;
+  for (size_t i = 0; i < kCount; ++i) {
+    n[i] = static_cast<int8_t>(std::bit_cast<uint32_t>(shifted[i]));
+  }
+  return unit;
+}
 
 // Reads superblock `index` of a row as stored in a file, perhaps unaligned. Types of 256 elements a
-// block are taken as they are. Types of 32 have a scale for each (and Q4_1 and Q5_1 a minimum),
-// which become multiples n of a common one: D is the least f16 with max |d| <= 127 D, and n is
-// the integer nearest to d / D, ties to even. False when a scale is NaN or infinite. Writes what
-// the type's packing has and no more.
-// REQUIRES: IsSuper(dtype); cols is a multiple of the block.
+// block are taken as they are. Types of 32 have a scale for each (and Q4_1 a minimum), which become
+// multiples of a common one (ToMultiples). False when a scale is NaN or infinite. Writes what the
+// type's packing has and no more.
+// REQUIRES: IsSuper(PackingOf(dtype)); cols is a multiple of the block.
 bool ReadSuperblock(DType dtype, const std::byte* row, int64_t cols, int64_t index,
                     Superblock* out);
 

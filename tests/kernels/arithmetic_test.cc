@@ -96,9 +96,8 @@ struct SuperFormat {
 };
 constexpr SuperFormat kSuperFormats[] = {
     {DType::kQ4_0, scalar::MatMulInt4},    {DType::kQ4_1, scalar::MatMulInt4Min},
-    {DType::kQ5_0, scalar::MatMulInt5},    {DType::kQ5_1, scalar::MatMulInt5Min},
-    {DType::kQ4_K, scalar::MatMulInt4Min}, {DType::kQ5_K, scalar::MatMulInt5Min},
-    {DType::kQ6_K, scalar::MatMulInt6}};
+    {DType::kQ5_0, scalar::MatMulInt5},    {DType::kQ4_K, scalar::MatMulInt4Min},
+    {DType::kQ5_K, scalar::MatMulInt5Min}, {DType::kQ6_K, scalar::MatMulInt6}};
 
 // Code k of a superblock, as layout.h says where its bits are.
 int CodeOf(const Superblock& block, int64_t k, const SuperLayout& layout) {
@@ -240,7 +239,7 @@ TEST(Arithmetic, PoisonStaysInItsRow) {
       std::vector<float> x = inputs.Values(Kind::kNormal, 3 * kCols);
       x[kCols + 40] = poison;
       std::vector<float> out(3 * kOutputs);
-      if (dtype == DType::kQ8_0) {
+      if (PackingOf(dtype) == Packing::kQ8_0) {
         Quantized q(3, kCols);
         scalar::QuantizeRows(x.data(), q.view());
         scalar::MatMulQ8_0(w.view, q.view(), out.data(), kOutputs);

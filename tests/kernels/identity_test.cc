@@ -284,7 +284,7 @@ void CheckMatMulInt5(MatMulSuperFn* fn, MatMulSuperFn* scalar) {
   CheckSuperTypes({DType::kQ5_0}, fn, scalar);
 }
 void CheckMatMulInt5Min(MatMulSuperFn* fn, MatMulSuperFn* scalar) {
-  CheckSuperTypes({DType::kQ5_1, DType::kQ5_K}, fn, scalar);
+  CheckSuperTypes({DType::kQ5_K}, fn, scalar);
 }
 void CheckMatMulInt6(MatMulSuperFn* fn, MatMulSuperFn* scalar) {
   CheckSuperTypes({DType::kQ6_K}, fn, scalar);

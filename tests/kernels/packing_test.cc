@@ -5,17 +5,28 @@
 
 #include "engine/kernels/superblock.h"
 #include "engine/mix.h"
+#include "engine/tensor/blocks.h"
 #include "tests/kernels/inputs.h"
 #include "tests/tools/quantize.h"
 
 namespace hearth::kernels {
 namespace {
 
+// Half a step of multiples of a common unit, by the definition of ToMultiples.
+double HalfStep(double max) { return (max / 127 * (1 + 0x1p-10) + 0x1p-24) / 2; }
+
 // How far a row's packed weights may be from the file's: nothing for plain types and Q8_0, the
-// roundings of a few operations for types of two levels, and for the others half a multiplier's
-// step times the largest code, as the definition of ReadSuperblock gives it.
+// roundings of a few operations for types of two levels, for Q5_1 half a step of a block's weights,
+// and for the others half a multiplier's step times the largest code.
 double Tolerance(DType dtype, const std::byte* row, int64_t k, int64_t cols) {
-  if (!IsSuper(dtype)) return 0;
+  if (dtype == DType::kQ5_1) {
+    std::vector<float> block(32);
+    DecodeRow(dtype, row + k / 32 * sizeof(BlockQ5_1), absl::MakeSpan(block));
+    double max = 0;
+    for (const float weight : block) max = std::max(max, std::abs(double{weight}));
+    return HalfStep(max) + max * 0x1p-22;
+  }
+  if (!IsSuper(PackingOf(dtype))) return 0;
   const int64_t first = k / kSuperblock * kSuperblock;
   const int64_t last = std::min(first + kSuperblock, cols);
   const DTypeTraits traits = Traits(dtype);
@@ -32,10 +43,9 @@ double Tolerance(DType dtype, const std::byte* row, int64_t k, int64_t cols) {
     minimum = std::max(minimum, std::abs(double{F16ToF32(half)}));
   }
   if (traits.block_elements == kSuperblock) return (scale * 128 * 32 + minimum * 63) * 0x1p-22;
-  const auto half_step = [](double max) { return (max / 127 * (1 + 0x1p-10) + 0x1p-24) / 2; };
   const SuperLayout layout = LayoutOf(PackingOf(dtype));
   const int largest_code = layout.offset > 0 ? layout.offset : (16 << layout.high_bits) - 1;
-  return (half_step(scale) * largest_code + half_step(minimum)) * (1 + 0x1p-20);
+  return (HalfStep(scale) * largest_code + HalfStep(minimum)) * (1 + 0x1p-20);
 }
 
 TEST(Packing, UnpackRowGivesTheFileElements) {
@@ -75,8 +85,9 @@ TEST(Packing, MissingRowsAreZeros) {
 
 TEST(Packing, TakesAboutTheFilesBitsPerWeight) {
   for (DType dtype : kDTypes) {
+    const DType as_packed = dtype == DType::kQ5_1 ? DType::kQ8_0 : dtype;
     const double ratio = static_cast<double>(TileBytes(PackingOf(dtype), 3072)) /
-                         static_cast<double>(16 * RowBytes(dtype, 3072));
+                         static_cast<double>(16 * RowBytes(as_packed, 3072));
     EXPECT_LE(ratio, 1.03) << Traits(dtype).name;
     EXPECT_EQ(TileBytes(PackingOf(dtype), SomeCols(dtype)) % 64, 0u);
   }
@@ -103,12 +114,12 @@ std::vector<std::byte> FixedRows(DType dtype, int64_t cols) {
 // Files of packed weights outlive the binary that wrote them: whoever changes a byte of what
 // packing makes raises kPackingVersion, and writes the new hashes here.
 TEST(Packing, VersionSaysWhatPackingMakes) {
-  ASSERT_EQ(kPackingVersion, 1u);
+  ASSERT_EQ(kPackingVersion, 2u);
   const std::pair<DType, uint64_t> expected[] = {
       {DType::kF32, 0xdb508b58750907da},  {DType::kF16, 0x9c902e6a160ab754},
       {DType::kBF16, 0x9c902e6a160ab754}, {DType::kQ8_0, 0xa0f8d59d5ca50450},
       {DType::kQ4_0, 0xe3d97fdb02aa4644}, {DType::kQ4_1, 0xf11a88d705da9d43},
-      {DType::kQ5_0, 0x8fee2137a90cbe9a}, {DType::kQ5_1, 0xdec77cbdd9ddb0d4},
+      {DType::kQ5_0, 0x8fee2137a90cbe9a}, {DType::kQ5_1, 0x339317d4a90fc8ac},
       {DType::kQ4_K, 0x3cb5165f43a4dc2a}, {DType::kQ5_K, 0xab01bb6c95da0ad0},
       {DType::kQ6_K, 0x6b0f62c1c37beb82},
   };
