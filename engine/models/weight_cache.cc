@@ -1,11 +1,12 @@
 #include "engine/models/weight_cache.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,6 +35,7 @@ constexpr char kUnfinished[] = "packed-weights.unfinished";
 // Written, and then waited for, at once; between two of them the disk and a core are others'.
 constexpr size_t kBatch = 4 * kWeightChunk;
 constexpr std::chrono::milliseconds kPause(10);
+constexpr char kNotWritten[] = "no packed weights for the next start: ";
 
 // Weights decide every reply: whoever can write the file must be trusted with them already.
 absl::Status CheckOwner(const struct stat& info) {
@@ -100,6 +102,7 @@ class UnfinishedFile {
   UnfinishedFile& operator=(const UnfinishedFile&) = delete;
 
   // Makes room for `bytes`: what an earlier daemon left and the file to be replaced go first.
+  // Cancelled where there should be no file.
   absl::Status Create(size_t bytes);
   // Returns when what was written before is on the disk: there are never more than two writes'
   // bytes that the system has yet to write.
@@ -108,7 +111,9 @@ class UnfinishedFile {
 
  private:
   absl::Status LockDirectory();
+  absl::Status Sync(size_t begin, size_t bytes, unsigned flags) const;
   absl::Status CheckSpace(size_t bytes) const;
+  absl::Status Remove(const char* name) const;
   absl::Status Error(const char* what) const {
     return absl::ErrnoToStatus(errno, absl::StrCat(directory_, ": ", what));
   }
@@ -127,30 +132,44 @@ absl::Status UnfinishedFile::LockDirectory() {
   if (directory_fd_ < 0) return Error("cannot be opened");
   if (flock(directory_fd_, LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
   if (errno != EWOULDBLOCK) return Error("cannot be locked");
-  return absl::UnavailableError(absl::StrCat(directory_, ": another daemon writes there"));
+  return absl::CancelledError(absl::StrCat(directory_, ": another daemon writes there"));
 }
 
-// An eighth is left to others.
+// An eighth more than the file is left to others; what is to be replaced makes room.
 absl::Status UnfinishedFile::CheckSpace(size_t bytes) const {
-  struct statvfs info;
-  if (fstatvfs(directory_fd_, &info) != 0) return Error("has no free space to be told");
-  const uint64_t free = uint64_t{info.f_bavail} * info.f_frsize;
+  struct statfs system;
+  if (fstatfs(directory_fd_, &system) != 0) return Error("has no free space to be told");
+  if (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC) {
+    return absl::CancelledError(absl::StrCat(directory_, ": lies in memory"));
+  }
+  uint64_t free = uint64_t{system.f_bavail} * static_cast<uint64_t>(system.f_bsize);
+  struct stat replaced;
+  if (fstatat(directory_fd_, kName, &replaced, AT_SYMLINK_NOFOLLOW) == 0) {
+    free += static_cast<uint64_t>(replaced.st_blocks) * 512;
+  }
   if (free >= bytes + bytes / 8) return absl::OkStatus();
   return absl::ResourceExhaustedError(
       absl::StrCat(directory_, ": ", free, " bytes are free, ", bytes + bytes / 8, " needed"));
 }
 
+absl::Status UnfinishedFile::Remove(const char* name) const {
+  if (unlinkat(directory_fd_, name, 0) == 0 || errno == ENOENT) return absl::OkStatus();
+  return Error("what is to be replaced cannot be removed");
+}
+
 absl::Status UnfinishedFile::Create(size_t bytes) {
   HEARTH_RETURN_IF_ERROR(LockDirectory());
-  unlinkat(directory_fd_, kUnfinished, 0);
-  unlinkat(directory_fd_, kName, 0);
+  HEARTH_RETURN_IF_ERROR(Remove(kUnfinished));
   HEARTH_RETURN_IF_ERROR(CheckSpace(bytes));
+  HEARTH_RETURN_IF_ERROR(Remove(kName));
   fd_ = openat(directory_fd_, kUnfinished, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd_ < 0) return Error("no file can be made there");
-  if (fallocate(fd_, 0, 0, static_cast<off_t>(bytes)) != 0 && errno != EOPNOTSUPP) {
-    return Error("no room for the file");
-  }
-  return absl::OkStatus();
+  int result;
+  do {
+    result = fallocate(fd_, 0, 0, static_cast<off_t>(bytes));
+  } while (result != 0 && errno == EINTR);
+  if (result == 0 || errno == EOPNOTSUPP) return absl::OkStatus();
+  return Error("no room for the file");
 }
 
 absl::Status UnfinishedFile::Write(size_t begin, absl::Span<const std::byte> bytes) {
@@ -161,16 +180,25 @@ absl::Status UnfinishedFile::Write(size_t begin, absl::Span<const std::byte> byt
     if (n < 0) return Error("the file cannot be written");
     done += static_cast<size_t>(n);
   }
-  // Where a file system has no such call, the last fsync does it all.
-  sync_file_range(fd_, begin, bytes.size(), SYNC_FILE_RANGE_WRITE);
+  HEARTH_RETURN_IF_ERROR(Sync(begin, bytes.size(), SYNC_FILE_RANGE_WRITE));
   if (last_bytes_ > 0) {
-    sync_file_range(
-        fd_, last_begin_, last_bytes_,
-        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    HEARTH_RETURN_IF_ERROR(
+        Sync(last_begin_, last_bytes_,
+             SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER));
   }
   last_begin_ = begin;
   last_bytes_ = bytes.size();
   return absl::OkStatus();
+}
+
+// An error of the disk is told here once, and not again by fsync. Where a file system has no such
+// call, the last fsync does it all.
+absl::Status UnfinishedFile::Sync(size_t begin, size_t bytes, unsigned flags) const {
+  if (sync_file_range(fd_, static_cast<off_t>(begin), static_cast<off_t>(bytes), flags) == 0 ||
+      errno == ENOSYS || errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP) {
+    return absl::OkStatus();
+  }
+  return Error("the file cannot be written");
 }
 
 absl::Status UnfinishedFile::Publish() {
@@ -220,6 +248,8 @@ void WeightCache::Save(uint64_t key, absl::Span<const std::byte> weights) {
                              static_cast<double>(weights.size()) / (1 << 20)));
       } else if (!absl::IsCancelled(status)) {
         Fail(status.message());
+      } else if (!stop.stop_requested()) {
+        log_(absl::LogSeverity::kInfo, absl::StrCat(kNotWritten, status.message()));
       }
     });
   } catch (const std::system_error& error) {
@@ -229,7 +259,7 @@ void WeightCache::Save(uint64_t key, absl::Span<const std::byte> weights) {
 
 void WeightCache::Fail(absl::string_view reason) {
   failed_.store(true, std::memory_order_relaxed);
-  log_(absl::LogSeverity::kWarning, absl::StrCat("no packed weights for the next start: ", reason));
+  log_(absl::LogSeverity::kWarning, absl::StrCat(kNotWritten, reason));
 }
 
 absl::Status WeightCache::Write(std::stop_token stop, uint64_t key,

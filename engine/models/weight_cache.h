@@ -19,8 +19,8 @@
 
 namespace hearth {
 
-// One file, "packed-weights", in a directory that several daemons may share, to the advantage of
-// the last that wrote. It appears there whole or not at all.
+// One file, "packed-weights", in a directory that is one model's. It appears there whole or not at
+// all, also where several daemons share the directory.
 class WeightCache {
  public:
   // Called from any thread; may be empty.
@@ -34,7 +34,8 @@ class WeightCache {
   // False, the reason logged, when they have to be packed; they may be anything then.
   bool Load(ops::Workers& workers, uint64_t key, absl::Span<std::byte> weights);
 
-  // Writes the file in a thread of its own, slowly enough that requests do not notice.
+  // Writes the file in a thread of its own, slowly enough that requests do not notice. Not into
+  // memory (tmpfs), of which the plan has none for it, nor where another daemon writes.
   // REQUIRES: called once; the weights outlive this object and do not change.
   void Save(uint64_t key, absl::Span<const std::byte> weights);
 

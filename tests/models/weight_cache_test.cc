@@ -1,10 +1,12 @@
 #include "engine/models/weight_cache.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -142,10 +144,9 @@ TEST_F(WeightCacheTest, OtherWeightsAreNewsButNoWarning) {
   Save(weights);
   EXPECT_FALSE(Load(weights, kKey + 1));
   EXPECT_FALSE(Load(Weights(kWeightChunk), kKey));
-  for (const std::string& line : TakeLog()) {
-    EXPECT_EQ(line,
-              "I " + path_ + ": was made of another model file; the model file is packed instead");
-  }
+  const std::string line =
+      "I " + path_ + ": was made of another model file; the model file is packed instead";
+  EXPECT_THAT(TakeLog(), ElementsAre(line, line));
   const std::vector<std::byte> others = Weights(kWeightChunk, 2);
   Save(others, kKey + 1);
   EXPECT_TRUE(Load(others, kKey + 1));
@@ -277,11 +278,12 @@ TEST_F(WeightCacheTest, C11_F7_ADirectoryThatCannotBeWrittenIsAWarning) {
   EXPECT_THAT(line, HasSubstr("Permission denied"));
 }
 
-TEST_F(WeightCacheTest, F7_NoSpaceIsAWarningBeforeAnythingIsWritten) {
+TEST_F(WeightCacheTest, F7_NoSpaceIsAWarningBeforeAnythingIsWrittenOrRemoved) {
   const size_t vast = size_t{1} << 46;  // of addresses only
   void* address = mmap(nullptr, vast, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (address == MAP_FAILED) GTEST_SKIP() << "not so many addresses";
-  Save(Weights(1000));
+  const std::vector<std::byte> weights = Weights(1000);
+  Save(weights);
   {
     WeightCache cache(folder_, Log());
     cache.Save(kKey, {static_cast<const std::byte*>(address), vast});
@@ -289,8 +291,28 @@ TEST_F(WeightCacheTest, F7_NoSpaceIsAWarningBeforeAnythingIsWritten) {
     logged_.wait(lock, [this] { return !log_.empty(); });
   }
   EXPECT_THAT(TakeLog(), ElementsAre(HasSubstr(" bytes are free, ")));
-  EXPECT_THAT(Files(), IsEmpty());
+  EXPECT_THAT(Files(), ElementsAre("packed-weights"));
+  EXPECT_TRUE(Load(weights));
   munmap(address, vast);
+}
+
+TEST_F(WeightCacheTest, NothingIsWrittenIntoMemory) {
+  struct statfs system;
+  if (statfs("/dev/shm", &system) != 0 || system.f_type != TMPFS_MAGIC) {
+    GTEST_SKIP() << "no tmpfs at /dev/shm";
+  }
+  const std::string directory = absl::StrCat("/dev/shm/weight-cache-", getpid());
+  WeightCache cache(directory, Log());
+  const std::vector<std::byte> weights = Weights(1000);
+  cache.Save(kKey, weights);
+  {
+    std::unique_lock lock(mutex_);
+    logged_.wait(lock, [this] { return !log_.empty(); });
+  }
+  EXPECT_THAT(TakeLog(), ElementsAre("I no packed weights for the next start: " + directory +
+                                     ": lies in memory"));
+  EXPECT_FALSE(cache.failed());
+  EXPECT_EQ(rmdir(directory.c_str()), 0) << "nothing is left in it";
 }
 
 // Writing fails in the middle, and the signal of it does not end the process.
@@ -344,7 +366,7 @@ TEST_F(WeightCacheTest, OneDaemonWritesAtATime) {
   Save(weights);
   const int other = open(folder_.c_str(), O_RDONLY | O_DIRECTORY);
   ASSERT_EQ(flock(other, LOCK_EX), 0);
-  EXPECT_THAT(Save(Weights(2000)), HasSubstr("another daemon writes there"));
+  EXPECT_THAT(Save(Weights(2000)), HasSubstr("I no packed weights for the next start: "));
   EXPECT_TRUE(Load(weights)) << "what is there stays";
   close(other);
   EXPECT_THAT(Save(Weights(2000)), HasSubstr("written"));
