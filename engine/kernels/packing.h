@@ -1,4 +1,4 @@
-// From rows as model files store them to the tiles of kernels.h, and back.
+// From rows as model files store them to the tiles of layout.h, and back.
 #ifndef HEARTH_ENGINE_KERNELS_PACKING_H_
 #define HEARTH_ENGINE_KERNELS_PACKING_H_
 

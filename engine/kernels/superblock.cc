@@ -74,7 +74,9 @@ bool ReadBlocks(const std::byte* row, int64_t cols, int64_t index, Superblock* o
     }
   }
   std::fill(out->nibbles + 4 * count, std::end(out->nibbles), 0);
-  std::fill(out->high_bits + count, out->high_bits + kSubBlocks, 0);
+  if constexpr (requires(Block b) { b.high; }) {
+    std::fill(out->high_bits + count, out->high_bits + kSubBlocks, 0);
+  }
   out->scale = HalvesToMultiples(scales, out->multipliers);
   if (kHasMinimum) out->minimum_scale = HalvesToMultiples(minima, out->minima);
   return true;

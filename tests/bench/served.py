@@ -2,6 +2,7 @@
 socket."""
 
 import http.client
+import os
 import pathlib
 import re
 import socket
@@ -64,7 +65,7 @@ class Server:
             while address.status_of(ready_path) != 200:
                 if self.process.poll() is not None:
                     raise RuntimeError(f"{argv[0]} ended with {self.process.returncode}:\n"
-                                       f"{self.last_words()}")
+                                       f"{self.words()}")
                 if time.monotonic() - begin > self.PATIENCE:
                     raise RuntimeError(f"{argv[0]} is not ready after {self.PATIENCE} s")
                 time.sleep(0.01)
@@ -79,14 +80,22 @@ class Server:
     def __exit__(self, *_):
         self.stop()
 
-    def last_words(self):
-        self.log.seek(0)
-        return self.log.read()[-2000:].decode(errors="replace")
+    def words(self):
+        """The last of what it said."""
+        size = self.log.seek(0, 2)
+        return os.pread(self.log.fileno(), 2000, max(0, size - 2000)).decode(errors="replace")
 
     def peak_memory(self):
         """The most bytes that were resident so far, the loading included."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
         return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
+
+    def wait_for_log(self, text):
+        begin = time.monotonic()
+        while text not in self.words():
+            if time.monotonic() - begin > self.PATIENCE:
+                raise RuntimeError(f"no {text!r} in\n{self.words()}")
+            time.sleep(0.1)
 
     def stop(self):
         self.process.terminate()

@@ -111,11 +111,14 @@ class Against(TestCase):
             self.assertEqual(float(theirs.split()[0]), speed)
             self.assertIn("-", ours.split()[1])  # three runs, so from-to
             self.assertAlmostEqual(float(ours.split()[0]) / speed, float(ratio), delta=0.02)
-            self.assertEqual(met, "yes" if float(ratio) >= float(goal) else "NO")
+            self.assertEqual(met, "yes" if float(ratio) >= float(goal.removesuffix(" x")) else "NO")
 
     def test_depth_is_told_over_depth_0(self):
-        (_, theirs, ours, ratio, *_), = self.table("--rows", "depth", "--depths", 1, "--repeat", 1)
+        (_, theirs, ours, ratio, goal, met), = self.table("--rows", "depth", "--depths", 1,
+                                                          "--repeat", 1)
         self.assertEqual(theirs, "0.50")
+        self.assertEqual(goal, ">= 0.90")  # of our own value
+        self.assertEqual(met, "yes" if float(ours) >= 0.9 else "NO")
         self.assertAlmostEqual(float(ours) / 0.5, float(ratio), delta=0.03)
 
     def test_what_cannot_be_compared(self):
