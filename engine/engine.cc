@@ -277,7 +277,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& option
   HEARTH_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.model_path));
   HEARTH_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer,
                           Tokenizer::Create(std::move(checkpoint.vocabulary)));
-  HEARTH_ASSIGN_OR_RETURN(const Sizes sizes, PlanMemory(checkpoint, options));
+  HEARTH_ASSIGN_OR_RETURN(const Sizes sizes, PlanMemory(checkpoint, options, ResidentBytes()));
   HEARTH_ASSIGN_OR_RETURN(std::unique_ptr<ops::Workers> workers,
                           ops::Workers::Create(sizes.workers));
 

@@ -22,14 +22,6 @@ constexpr int32_t kSmallestKvTokens = 256;  // less serves nobody
 // of bodies, each up to three times over), and what each thread reads of the file while it packs.
 constexpr uint64_t kReserveBytes = 64u << 20;
 
-// Resident bytes of this process now: code, libraries, tokenizer, file metadata.
-uint64_t ResidentBytes() {
-  std::ifstream file("/proc/self/statm");
-  uint64_t total = 0, resident = 0;
-  file >> total >> resident;
-  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
-
 // Rounding keys and values more coarsely than the weights would throw away what they cost.
 KvType AsExactAs(DType weights) {
   switch (weights) {
@@ -112,22 +104,29 @@ std::string Mebibytes(uint64_t bytes) {
 
 }  // namespace
 
+uint64_t ResidentBytes() {
+  std::ifstream file("/proc/self/statm");
+  uint64_t total = 0, resident = 0;
+  file >> total >> resident;
+  return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
 uint64_t SystemMemoryLimit() {
   const uint64_t machine =
       static_cast<uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   return std::min(machine, ops::CgroupMemory("/")) / 10 * 9;
 }
 
-absl::StatusOr<Sizes> PlanMemory(const Checkpoint& checkpoint, const EngineOptions& options) {
+absl::StatusOr<Sizes> PlanMemory(const Checkpoint& checkpoint, const EngineOptions& options,
+                                 uint64_t process_bytes) {
   HEARTH_RETURN_IF_ERROR(CheckContext(checkpoint, options));
-  const uint64_t process = ResidentBytes();
   const bool chosen = options.kv_tokens > 0;
   const int32_t smallest = std::max(kSmallestKvTokens, options.max_context);
   int32_t kv_tokens = chosen ? options.kv_tokens : std::max(kDefaultKvTokens, smallest);
-  HEARTH_ASSIGN_OR_RETURN(Sizes sizes, PlanFor(checkpoint, options, kv_tokens, process));
+  HEARTH_ASSIGN_OR_RETURN(Sizes sizes, PlanFor(checkpoint, options, kv_tokens, process_bytes));
   while (!chosen && sizes.memory.total() > sizes.memory.limit && kv_tokens > smallest) {
     kv_tokens = std::max(kv_tokens - kSmallestKvTokens, smallest);
-    HEARTH_ASSIGN_OR_RETURN(sizes, PlanFor(checkpoint, options, kv_tokens, process));
+    HEARTH_ASSIGN_OR_RETURN(sizes, PlanFor(checkpoint, options, kv_tokens, process_bytes));
   }
   if (sizes.memory.total() > sizes.memory.limit) {
     return absl::ResourceExhaustedError(absl::StrCat(

@@ -23,9 +23,14 @@ struct Sizes {
   int32_t kv_blocks;
 };
 
-// Plans weights, KV cache and buffers against the limit. With options.kv_tokens 0 the cache takes
-// what fits, at most 8192 tokens. ResourceExhausted, with the arithmetic, when it does not fit.
-absl::StatusOr<Sizes> PlanMemory(const Checkpoint& checkpoint, const EngineOptions& options);
+// Plans weights, KV cache and buffers against the limit, beside process_bytes that are resident
+// already. With options.kv_tokens 0 the cache takes what fits, at most 8192 tokens.
+// ResourceExhausted, with the arithmetic, when it does not fit.
+absl::StatusOr<Sizes> PlanMemory(const Checkpoint& checkpoint, const EngineOptions& options,
+                                 uint64_t process_bytes);
+
+// Resident bytes of this process now: code, libraries, tokenizer, file metadata.
+uint64_t ResidentBytes();
 
 // Nine tenths of the cgroup's memory limit or the machine's memory, whichever is less.
 uint64_t SystemMemoryLimit();

@@ -15,6 +15,9 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// As if measured: what is resident changes between two plans, which a test of sizes must not see.
+constexpr uint64_t kProcessBytes = 30u << 20;
+
 EngineOptions Tiny() {
   EngineOptions options;
   options.model_path = absl::StrCat(HEARTH_BIN_DIR, "/../models/tiny-q4_0.gguf");
@@ -45,11 +48,11 @@ TEST(MemoryPlan, TheDefaultCacheShrinksToTheLimit) {
   EngineOptions options = Tiny();
   const auto checkpoint = OpenCheckpoint(options.model_path);
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
-  const auto whole = PlanMemory(*checkpoint, options);
+  const auto whole = PlanMemory(*checkpoint, options, kProcessBytes);
   ASSERT_TRUE(whole.ok()) << whole.status();
   EXPECT_EQ(whole->memory.kv_tokens, 8192);
   options.memory_limit = whole->memory.total() - whole->memory.kv / 2;
-  const auto half = PlanMemory(*checkpoint, options);
+  const auto half = PlanMemory(*checkpoint, options, kProcessBytes);
   ASSERT_TRUE(half.ok()) << half.status();
   EXPECT_LT(half->memory.kv_tokens, 8192);
   EXPECT_GE(half->memory.kv_tokens, 2048);
@@ -61,17 +64,17 @@ TEST(MemoryPlan, AnAskedContextIsKeptOrRefused) {
   const auto checkpoint = OpenCheckpoint(options.model_path);
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   options.max_context = checkpoint->hparams.context;
-  const auto plan = PlanMemory(*checkpoint, options);
+  const auto plan = PlanMemory(*checkpoint, options, kProcessBytes);
   ASSERT_TRUE(plan.ok()) << plan.status();
   EXPECT_EQ(plan->limits.max_context, checkpoint->hparams.context);
   options.memory_limit = plan->memory.total() - plan->memory.kv;  // nothing left to shrink to
-  EXPECT_TRUE(absl::IsResourceExhausted(PlanMemory(*checkpoint, options).status()));
+  EXPECT_TRUE(absl::IsResourceExhausted(PlanMemory(*checkpoint, options, kProcessBytes).status()));
   options.memory_limit = 0;
   options.max_context += 1;
-  EXPECT_TRUE(absl::IsFailedPrecondition(PlanMemory(*checkpoint, options).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(PlanMemory(*checkpoint, options, kProcessBytes).status()));
   options.max_context = 512;
   options.kv_tokens = 256;
-  EXPECT_TRUE(absl::IsFailedPrecondition(PlanMemory(*checkpoint, options).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(PlanMemory(*checkpoint, options, kProcessBytes).status()));
 }
 
 TEST(MemoryPlan, ResidentStaysWithinThePlan) {
