@@ -51,6 +51,9 @@ TEST(MemoryPlan, TheDefaultCacheShrinksToTheLimit) {
   const auto whole = PlanMemory(*checkpoint, options, kProcessBytes);
   ASSERT_TRUE(whole.ok()) << whole.status();
   EXPECT_EQ(whole->memory.kv_tokens, 8192);
+  const auto later = PlanMemory(*checkpoint, options, kProcessBytes + 1000);
+  ASSERT_TRUE(later.ok()) << later.status();
+  EXPECT_EQ(later->memory.total(), whole->memory.total() + 1000);
   options.memory_limit = whole->memory.total() - whole->memory.kv / 2;
   const auto half = PlanMemory(*checkpoint, options, kProcessBytes);
   ASSERT_TRUE(half.ok()) << half.status();
