@@ -23,8 +23,8 @@ RANKS = {
     "server (commands)": 7,
     "clients/cli": 5,
 }
-VALUES = {"request.h", "batch.h", "kv_type.h", "vocabulary.h", "check.h", "mix.h",
-          "model_work.h", "status_macros.h"}
+VALUES = {"request.h", "constraint_source.h", "batch.h", "kv_type.h", "vocabulary.h", "check.h",
+          "mix.h", "model_work.h", "status_macros.h", "strict_json.h"}
 # The files that put the daemon together.
 COMMANDS = {"main.cc", "serve.cc"}
 # What a server may know of the engine.

@@ -1,0 +1,44 @@
+#include "engine/constrain/schema_error.h"
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+
+namespace hearth {
+namespace {
+
+constexpr char kPayload[] = "hearth/json-pointer";
+constexpr size_t kMaxShown = 256;  // bytes of a pointer in a message
+
+}  // namespace
+
+absl::Status SchemaError(std::string_view pointer, std::string_view problem) {
+  const std::string whole(pointer);
+  std::string shown = whole.empty() ? "the schema" : whole;
+  if (shown.size() > kMaxShown) shown = absl::StrCat(shown.substr(0, kMaxShown), "...");
+  absl::Status status = absl::InvalidArgumentError(absl::StrCat(shown, ": ", std::string(problem)));
+  status.SetPayload(kPayload, absl::Cord(whole));
+  return status;
+}
+
+std::optional<std::string> SchemaErrorPointer(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kPayload);
+  if (!payload) return std::nullopt;
+  return std::string(*payload);
+}
+
+std::string PointerTo(std::string_view pointer, std::string_view token) {
+  std::string result(pointer);
+  result.push_back('/');
+  for (const char c : token) {
+    if (c == '~') {
+      result.append("~0");
+    } else if (c == '/') {
+      result.append("~1");
+    } else {
+      result.push_back(c);
+    }
+  }
+  return result;
+}
+
+}  // namespace hearth

@@ -1,0 +1,60 @@
+// JSON Schema → grammar rules. Which spellings of which documents come out is described in
+// constraint.h. Internal to this folder.
+#ifndef HEARTH_ENGINE_CONSTRAIN_SCHEMA_RULES_H_
+#define HEARTH_ENGINE_CONSTRAIN_SCHEMA_RULES_H_
+
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "engine/constrain/grammar.h"
+#include "engine/constrain/schema_shapes.h"
+
+namespace hearth {
+
+// A rule whose texts are the documents of these types (TypeBits) that meet `schema`; it may turn
+// out to be empty. `pointer` is where the schema lies, for messages.
+absl::StatusOr<RuleId> AddSchemaRule(const SchemaJson& schema, std::string_view pointer,
+                                     uint8_t types, GrammarBuilder& builder);
+
+// The rules of one schema as they are compiled: one for each conjunction of subschemas that some
+// value has to meet.
+class SchemaRules {
+ public:
+  // Both must outlive the object.
+  SchemaRules(SchemaShapes& shapes, GrammarBuilder& builder) : shapes_(shapes), builder_(builder) {}
+
+  // The rule of what meets all of them. Its states come with Compile.
+  RuleId RuleFor(const Conjunction& all);
+
+  // Adds what meets the shape to the rule.
+  absl::Status AddShape(RuleId rule, const Shape& shape);
+
+  // Compiles what RuleFor has promised, and what that asks for in turn.
+  absl::Status Compile();
+
+  SchemaShapes& shapes() { return shapes_; }
+  GrammarBuilder& builder() { return builder_; }
+
+ private:
+  // Where the rule's fixed texts begin: one tree for all of them, however many shapes they are of.
+  StateId WordsOf(RuleId rule);
+  absl::Status AddTypes(RuleId rule, const Shape& shape);
+  absl::Status AddValues(RuleId rule, const Shape& shape);
+  absl::Status AddNumber(RuleId rule, const Shape& shape);
+  absl::Status AddString(RuleId rule, const Shape& shape);
+  void AddArray(RuleId rule, const Shape& shape);
+
+  SchemaShapes& shapes_;
+  GrammarBuilder& builder_;
+  std::map<Conjunction, RuleId> rules_;
+  std::map<RuleId, StateId> words_;
+  std::deque<std::pair<RuleId, Conjunction>> queue_;
+};
+
+}  // namespace hearth
+
+#endif  // HEARTH_ENGINE_CONSTRAIN_SCHEMA_RULES_H_

@@ -1,0 +1,167 @@
+// Reads a JSON Schema: keywords → shapes, that is, flat conditions without references, allOf,
+// anyOf or oneOf at their top. Internal to this folder.
+#ifndef HEARTH_ENGINE_CONSTRAIN_SCHEMA_SHAPES_H_
+#define HEARTH_ENGINE_CONSTRAIN_SCHEMA_SHAPES_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/constrain/compile_budget.h"
+#include "engine/constrain/number.h"
+#include "engine/constrain/text_dfa.h"
+
+namespace hearth {
+
+using SchemaJson = nlohmann::ordered_json;
+
+using SchemaId = uint32_t;  // of a subschema; equal ids, equal place in the document
+// A value that must meet all of them; ascending. Empty: any value.
+using Conjunction = std::vector<SchemaId>;
+
+enum TypeBits : uint8_t {
+  kNull = 1,
+  kBoolean = 2,
+  kInteger = 4,
+  kFraction = 8,  // numbers that are not integers
+  kString = 16,
+  kArray = 32,
+  kObject = 64,
+  kAnyType = 127,
+};
+
+// "prefixItems" and "items" of one subschema.
+struct ItemsKeywords {
+  std::vector<SchemaId> prefix;
+  std::optional<SchemaId> rest;
+};
+
+// "properties", "patternProperties" and "additionalProperties" of one subschema, which are about
+// each other.
+struct PropertiesKeywords {
+  std::vector<std::pair<std::string, SchemaId>> named;
+  absl::flat_hash_map<std::string, SchemaId> by_name;
+  std::vector<std::pair<SharedText, SchemaId>> patterns;
+  std::optional<SchemaId> additional;
+};
+
+struct Shape {
+  static constexpr uint32_t kUnbounded = UINT32_MAX;
+
+  uint8_t types = kAnyType;
+  std::optional<std::vector<const SchemaJson*>> values;  // one of these, if it meets the rest
+
+  uint32_t min_length = 0, max_length = kUnbounded;
+  std::vector<SharedText> texts;  // all of them
+
+  std::optional<NumberBound> low, high;
+  uint32_t multiple_of = 1;
+
+  uint32_t min_items = 0, max_items = kUnbounded;
+  std::vector<const ItemsKeywords*> items;
+
+  uint32_t min_properties = 0, max_properties = kUnbounded;
+  SchemaId min_properties_at = 0;  // for messages
+  std::vector<const PropertiesKeywords*> properties;
+  std::vector<std::string> required;
+  std::vector<SharedText> names;  // what every name must meet
+};
+
+class SchemaShapes {
+ public:
+  // `root` must outlive the object, and not change. Its documents nest as deep as the caller's
+  // parser lets them. `pointer` is where the schema itself lies, for messages.
+  SchemaShapes(const SchemaJson& root, std::string_view pointer, CompileBudget& budget);
+
+  SchemaId root() const { return 0; }
+
+  // What meets `all` meets one of the shapes, and the other way round. SchemaError where a keyword
+  // is unknown, malformed or not supported, or where references go in circles.
+  absl::StatusOr<const std::vector<Shape>*> Of(const Conjunction& all);
+
+  // What a property of this name must meet; and an item of this index.
+  Conjunction OfProperty(const Shape& shape, const std::string& name) const;
+  Conjunction OfItem(const Shape& shape, size_t index) const;
+
+  // Whether the value meets the shape, or all of the schemas.
+  absl::StatusOr<bool> Admits(const Shape& shape, const SchemaJson& value);
+  absl::StatusOr<bool> Admits(const Conjunction& all, const SchemaJson& value);
+
+  // What makes one of the shapes empty at a glance: contradictory types, lengths or values, here
+  // or in what it requires.
+  absl::StatusOr<bool> IsPlainlyEmpty(const Shape& shape, int depth = 0);
+
+  const std::string& PointerOf(SchemaId id) const { return nodes_[id].pointer; }
+  absl::Status Error(SchemaId at, std::string_view keyword, std::string_view problem) const;
+
+  // What two members of a oneOf allow together, where that is not plainly nothing; of every oneOf
+  // that was met. The caller sees to it that it is nothing.
+  struct Overlap {
+    SchemaId at;
+    std::vector<Shape> shapes;
+  };
+  absl::StatusOr<std::vector<Overlap>> FindOverlaps();
+
+ private:
+  friend class KeywordReader;
+  struct Keywords {
+    Shape own;
+    std::vector<SchemaId> all;               // allOf and $ref
+    std::vector<std::vector<SchemaId>> any;  // anyOf and oneOf
+    std::vector<SchemaId> one;               // oneOf
+  };
+  struct Node {
+    const SchemaJson* json;
+    std::string pointer;
+    std::optional<Keywords> keywords = {};
+    std::optional<std::vector<Shape>> shapes = {};
+    bool expanding = false;
+  };
+
+  SchemaId IdOf(const SchemaJson& json, std::string pointer);
+  absl::StatusOr<SchemaId> Resolve(SchemaId from, const std::string& reference);
+  absl::StatusOr<SchemaId> ResolvePointer(SchemaId from, const std::string& fragment);
+  absl::StatusOr<SchemaId> ResolveAnchor(SchemaId from, const std::string& name);
+  absl::StatusOr<SharedText> Pattern(const std::string& pattern);
+
+  absl::Status ReadKeywords(SchemaId id);
+  absl::StatusOr<const std::vector<Shape>*> Expand(SchemaId id);
+  absl::StatusOr<std::vector<Shape>> ExpandAny(const std::vector<SchemaId>& any);
+  absl::Status FindOverlapsOf(SchemaId id, std::vector<Overlap>& overlaps);
+  absl::StatusOr<std::vector<Shape>> Multiply(const std::vector<Shape>& a,
+                                              const std::vector<Shape>& b);
+  absl::StatusOr<bool> Merge(Shape& a, const Shape& b);
+
+  absl::StatusOr<bool> AdmitsItems(const Shape& shape, const SchemaJson& value);
+  absl::StatusOr<bool> AdmitsProperties(const Shape& shape, const SchemaJson& value);
+
+  CompileBudget& budget_;
+  const SchemaJson& root_;
+  std::deque<Node> nodes_;
+  absl::flat_hash_map<const SchemaJson*, SchemaId> ids_;
+  absl::flat_hash_map<std::string, SchemaId> references_;
+  absl::flat_hash_map<std::string, SharedText> patterns_;
+  std::deque<ItemsKeywords> items_;
+  std::deque<PropertiesKeywords> properties_;
+  std::map<Conjunction, std::vector<Shape>> conjunctions_;
+  int expanding_ = 0;  // subschemas, one within the other
+};
+
+// Equality of JSON values: 1 is 1.0, the order of members does not matter.
+bool JsonEquals(const SchemaJson& a, const SchemaJson& b);
+
+// As JSON writes it: for numbers, what Decimal::Parse takes.
+std::string JsonText(const SchemaJson& value);
+
+}  // namespace hearth
+
+#endif  // HEARTH_ENGINE_CONSTRAIN_SCHEMA_SHAPES_H_
