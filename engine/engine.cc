@@ -14,6 +14,10 @@
 #include "absl/strings/str_cat.h"
 #include "engine/cache/kv_store.h"
 #include "engine/check.h"
+#include "engine/constrain/constraint_cache.h"
+#include "engine/constrain/matcher.h"
+#include "engine/constrain/token_masks.h"
+#include "engine/constrain/token_trie.h"
 #include "engine/formats/checkpoint.h"
 #include "engine/memory_plan.h"
 #include "engine/mix.h"
@@ -92,6 +96,8 @@ struct Engine::State {
   struct Live {
     std::shared_ptr<EventSink> sink;
     std::unique_ptr<Sampler> sampler;
+    std::unique_ptr<Matcher> matcher;  // where there is a constraint
+    MaskWords mask;                    // then: of the next token
   };
   using LiveMap = absl::flat_hash_map<RequestId, Live>;
 
@@ -106,6 +112,7 @@ struct Engine::State {
   void Step();
   std::vector<Drawn> Draw(const Batch& batch, float* logits);
   Drawn DrawOne(const BatchEntry& entry, absl::Span<float> logits);
+  void StartDrawing(RequestId id);
   void Deliver();
   void End(LiveMap::iterator it, const Event& finish);
   void Publish();
@@ -115,7 +122,9 @@ struct Engine::State {
   KvType kv_type = KvType::kInt8;
   int32_t original_context = 0;  // 0: one RoPE regime
   std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<const TokenTrie> token_trie;
   LogitObserver observer;
+  ConstraintCache constraints{kConstraintBytes};
 
   // Engine thread.
   std::unique_ptr<ops::Workers> workers;
@@ -124,6 +133,7 @@ struct Engine::State {
   std::optional<KvStore> kv;
   Scheduler scheduler;
   CostModel cost;
+  std::optional<TokenMasks> token_masks;
   LiveMap live;
 
   // Guards what follows; `changed` tells the engine thread.
@@ -177,7 +187,7 @@ bool Engine::State::TakeInbox() {
       End(live.find(id), Finish{FinishReason::kError, status});
       continue;
     }
-    live[id].sampler = std::make_unique<Sampler>(scheduler.request(id), info.vocab_size);
+    StartDrawing(id);
   }
   for (RequestId id : cancelled) scheduler.Cancel(id, absl::CancelledError("cancelled"));
   if (flush_now) scheduler.FlushPrefixCache();
@@ -187,6 +197,16 @@ bool Engine::State::TakeInbox() {
     }
   }
   return !stop;
+}
+
+void Engine::State::StartDrawing(RequestId id) {
+  const Request& request = scheduler.request(id);
+  Live& one = live[id];
+  one.sampler = std::make_unique<Sampler>(request, info.vocab_size);
+  if (request.constraint == nullptr) return;
+  one.matcher = std::make_unique<Matcher>(request.constraint, *token_masks, request.stop_tokens,
+                                          request.min_tokens);
+  one.mask.resize(token_trie->words());
 }
 
 void Engine::State::Step() {
@@ -214,20 +234,33 @@ std::vector<Drawn> Engine::State::Draw(const Batch& batch, float* logits) {
     }
     if (entry.draws) draws.push_back({&entry, end - 1});
   }
+  // One after the other: they share what is kept of masks.
+  std::vector<absl::Status> masked;
+  for (const auto& [entry, unused] : draws) {
+    Live& one = live.find(entry->request)->second;
+    masked.push_back(one.matcher == nullptr ? absl::OkStatus()
+                                            : one.matcher->FillMask(absl::MakeSpan(one.mask)));
+  }
   std::vector<Drawn> drawn(draws.size());
   workers->ParallelFor(static_cast<int32_t>(draws.size()), [&](int32_t i) {
-    drawn[i] = DrawOne(*draws[i].first, row(draws[i].second));
+    drawn[i] = masked[i].ok() ? DrawOne(*draws[i].first, row(draws[i].second)) : masked[i];
   });
   return drawn;
 }
 
 Drawn Engine::State::DrawOne(const BatchEntry& entry, absl::Span<float> logits) {
   const int64_t position = NextPosition(entry);
-  Sampler& sampler = *live.find(entry.request)->second.sampler;
+  Live& one = live.find(entry.request)->second;
   const auto prompt_tokens = static_cast<int64_t>(scheduler.request(entry.request).prompt.size());
-  Drawn token = sampler.Draw(logits, position, static_cast<int32_t>(position - prompt_tokens));
-  if (token.ok()) sampler.Accept(token->id);
-  return token;
+  HEARTH_ASSIGN_OR_RETURN(
+      Token token, one.sampler->Draw(logits, position,
+                                     static_cast<int32_t>(position - prompt_tokens), one.mask));
+  one.sampler->Accept(token.id);
+  if (one.matcher == nullptr) return DrawnToken(std::move(token));
+  if (!one.matcher->Accept(token.id)) {
+    return absl::InternalError("the constraint does not go on with a token of its mask");
+  }
+  return DrawnToken(std::move(token), one.matcher->IsOver());
 }
 
 void Engine::State::Deliver() {
@@ -277,6 +310,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& option
   HEARTH_ASSIGN_OR_RETURN(Checkpoint checkpoint, OpenCheckpoint(options.model_path));
   HEARTH_ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer,
                           Tokenizer::Create(std::move(checkpoint.vocabulary)));
+  auto token_trie = std::make_unique<const TokenTrie>(*tokenizer);
   HEARTH_ASSIGN_OR_RETURN(const Sizes sizes, PlanMemory(checkpoint, options, ResidentBytes()));
   HEARTH_ASSIGN_OR_RETURN(std::unique_ptr<ops::Workers> workers,
                           ops::Workers::Create(sizes.workers));
@@ -294,6 +328,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const EngineOptions& option
   state->kv_type = sizes.kv_type;
   state->original_context = checkpoint.hparams.original_context;
   state->tokenizer = std::move(tokenizer);
+  state->token_trie = std::move(token_trie);
+  state->token_masks.emplace(*state->token_trie);
   state->workers = std::move(workers);
   const auto allocate = [&](size_t bytes) { return state->workers->Allocate(bytes); };
   HEARTH_ASSIGN_OR_RETURN(
@@ -375,6 +411,11 @@ void Engine::Cancel(RequestId id) {
   const std::lock_guard lock(state_->mutex);
   state_->cancels.push_back(id);
   state_->changed.notify_one();
+}
+
+absl::StatusOr<std::shared_ptr<const Constraint>> Engine::CompileConstraint(
+    const ConstraintSource& source) {
+  return state_->constraints.Compile(source);
 }
 
 void Engine::set_logit_observer(LogitObserver observer) { state_->observer = std::move(observer); }

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/constraint_source.h"
 #include "engine/kv_type.h"
 #include "engine/model_work.h"
 #include "engine/request.h"
@@ -115,6 +116,14 @@ class Engine {
   absl::StatusOr<RequestId> Submit(Request request, std::shared_ptr<EventSink> sink);
   // Ends it within one step. Unknown and ended ids are ignored.
   void Cancel(RequestId id);
+
+  // Compiles what requests may be held to (Request::constraint), on the caller's thread: some
+  // milliseconds, at most some tens, one at a time; those compiled lately are kept. InvalidArgument
+  // for what is wrong, not supported or too complex; of a schema, the message begins with the JSON
+  // Pointer of the place. ResourceExhausted while other requests hold too much. What the language
+  // of a schema is stands in engine/constrain/constraint.h.
+  absl::StatusOr<std::shared_ptr<const Constraint>> CompileConstraint(
+      const ConstraintSource& source);
 
   // Sees the raw logits that each token is drawn from, and those of the prompt where they are asked
   // for; `position` is that of the token they foretell. On the engine thread. Set before the first

@@ -11,6 +11,8 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "engine/constrain/compile_budget.h"
+#include "engine/constrain/token_masks.h"
 #include "engine/status_macros.h"
 
 namespace hearth {
@@ -92,8 +94,9 @@ absl::StatusOr<Sizes> PlanFor(const Checkpoint& checkpoint, const EngineOptions&
   sizes.memory.kv_tokens = held;
   sizes.memory.weights = plan.weight_bytes;
   sizes.memory.kv = KvStore::BytesPerBlock(plan.kv_layers, sizes.kv_type) * sizes.kv_blocks;
-  sizes.memory.buffers =
-      plan.buffer_bytes + ops::Workers::PlannedBytes(sizes.workers) + process_bytes + kReserveBytes;
+  sizes.memory.buffers = plan.buffer_bytes + ops::Workers::PlannedBytes(sizes.workers) +
+                         TokenMasks::kBytes + kConstraintBytes + CompileBudget::kBytes +
+                         process_bytes + kReserveBytes;
   sizes.memory.limit = options.memory_limit > 0 ? options.memory_limit : SystemMemoryLimit();
   return sizes;
 }

@@ -29,8 +29,11 @@ struct Sizes {
 absl::StatusOr<Sizes> PlanMemory(const Checkpoint& checkpoint, const EngineOptions& options,
                                  uint64_t process_bytes);
 
-// Resident bytes of this process now: code, libraries, tokenizer, file metadata.
+// Resident bytes of this process now: code, libraries, tokenizer and its tries, file metadata.
 uint64_t ResidentBytes();
+
+// Of compiled constraints, kept and in use.
+inline constexpr size_t kConstraintBytes = size_t{16} << 20;
 
 // Nine tenths of the cgroup's memory limit or the machine's memory, whichever is less.
 uint64_t SystemMemoryLimit();

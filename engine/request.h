@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "absl/status/status.h"
 
 namespace hearth {
+
+class Constraint;  // engine/constrain; made by Engine::CompileConstraint
 
 using TokenId = int32_t;
 using RequestId = uint64_t;  // unique within the life of an Engine; 0 is never used
@@ -47,8 +50,12 @@ struct Request {
   SamplingParams sampling;
   uint32_t choice = 0;
   std::vector<TokenId> stop_tokens;  // any of them ends the request
-  bool prompt_logits = false;        // logits of all its tokens; then no cached prefix is taken
-  int32_t top_logprobs = -1;         // -1: no log-probabilities; 0..20: so many alternatives
+  // What the output must be; null: any tokens. Stop tokens that are no text come only where it is
+  // whole, and where nothing can be added it ends, whatever min_tokens and stop_tokens say. Where
+  // max_tokens ends it first it is the beginning of something that can be completed.
+  std::shared_ptr<const Constraint> constraint;
+  bool prompt_logits = false;  // logits of all its tokens; then no cached prefix is taken
+  int32_t top_logprobs = -1;   // -1: no log-probabilities; 0..20: so many alternatives
   Priority priority = Priority::kNormal;
   std::string client;       // fairness key: an API key, a peer uid, or empty
   uint64_t cache_salt = 0;  // requests with different salts share no cached prefix

@@ -77,6 +77,18 @@ double LogSumExp(absl::Span<const float> logits, float max) {
   return static_cast<double>(max) + detmath::Log(sum);
 }
 
+// All tokens but those of the mask.
+void Exclude(absl::Span<float> logits, absl::Span<const uint64_t> mask) {
+  for (size_t start = 0; start < logits.size(); start += 64) {
+    const uint64_t word = mask[start / 64];
+    if (word == ~uint64_t{0}) continue;
+    const size_t count = std::min<size_t>(64, logits.size() - start);
+    for (size_t i = 0; i < count; ++i) {
+      if ((word >> i & 1) == 0) logits[start + i] = kExcluded;
+    }
+  }
+}
+
 bool Before(const TokenLogprob& a, const TokenLogprob& b) {
   return a.logprob != b.logprob ? a.logprob > b.logprob : a.token < b.token;
 }
@@ -112,8 +124,9 @@ Sampler::Sampler(const Request& request, int32_t vocab_size)
 void Sampler::Accept(TokenId token) { ++seen_[token]; }
 
 absl::StatusOr<Token> Sampler::Draw(absl::Span<float> logits, int64_t position,
-                                    int32_t output_index) {
+                                    int32_t output_index, absl::Span<const uint64_t> mask) {
   HEARTH_CHECK(static_cast<int64_t>(logits.size()) == vocab_size_);
+  HEARTH_CHECK(mask.empty() || mask.size() * 64 >= logits.size());
   Token token{};
   double log_sum = 0;
   changed_.clear();
@@ -125,8 +138,12 @@ absl::StatusOr<Token> Sampler::Draw(absl::Span<float> logits, int64_t position,
   }
   AddBias(logits);
   Penalise(logits);
-  if (output_index < request_.min_tokens) BanStopTokens(logits);
-  HEARTH_ASSIGN_OR_RETURN(const float max, Largest(logits));
+  if (mask.empty() && output_index < request_.min_tokens) BanStopTokens(logits);
+  HEARTH_ASSIGN_OR_RETURN(float max, Largest(logits));
+  if (!mask.empty()) {
+    Exclude(logits, mask);
+    HEARTH_ASSIGN_OR_RETURN(max, Largest(logits));
+  }
   if (max == kExcluded) return absl::InternalError("logits: every token is excluded");
   token.id = Choose(logits, max, position);
   token.logprob.token = token.id;

@@ -22,12 +22,14 @@ class Sampler {
   Sampler(const Request& request, int32_t vocab_size);
 
   // Order: log-probabilities reported (of the raw logits) → logit_bias → repetition, frequency
-  // and presence penalties → min_tokens ban of stop tokens → greedy, or temperature, top_k,
-  // top_p, min_p, draw.
+  // and presence penalties → `mask`, or without one the min_tokens ban of stop tokens → greedy, or
+  // temperature, top_k, top_p, min_p, draw.
   // position: index of the drawn token in the sequence (prompt included); output_index: how many
-  // tokens were drawn before it. Changes `logits` in place. Internal error when the row holds a
-  // NaN or +inf, or when every token is excluded.
-  absl::StatusOr<Token> Draw(absl::Span<float> logits, int64_t position, int32_t output_index);
+  // tokens were drawn before it. mask: bit id % 64 of word id / 64 tells whether a token may be
+  // drawn; empty: any. Changes `logits` in place. Internal error when the row holds a NaN or +inf,
+  // or when every token is excluded. REQUIRES: mask is empty or has a bit for every logit.
+  absl::StatusOr<Token> Draw(absl::Span<float> logits, int64_t position, int32_t output_index,
+                             absl::Span<const uint64_t> mask = {});
 
   // Tells the penalties of a drawn token.
   void Accept(TokenId token);

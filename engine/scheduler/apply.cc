@@ -31,14 +31,16 @@ void Scheduler::State::Accept(Sequence& sequence, const Drawn& drawn) {
   ++sequence.completion_tokens;
   ++totals.tokens_generated;
   clients.Charge(sequence.client, kOutputTokenCost);
-  if (may_stop && std::count(request.stop_tokens.begin(), request.stop_tokens.end(), drawn->id)) {
+  const TokenId id = drawn->token.id;
+  if (may_stop && std::count(request.stop_tokens.begin(), request.stop_tokens.end(), id)) {
     return End(sequence, FinishReason::kStop, absl::OkStatus());
   }
-  Emit(sequence, *drawn);
+  Emit(sequence, drawn->token);
+  if (drawn->last) return End(sequence, FinishReason::kStop, absl::OkStatus());
   if (sequence.completion_tokens >= request.max_tokens) {
     return End(sequence, FinishReason::kLength, absl::OkStatus());
   }
-  sequence.tokens.push_back(drawn->id);
+  sequence.tokens.push_back(id);
   blocks.ExtendKeys(sequence);
 }
 

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -38,8 +39,15 @@ struct Budget {
   int32_t max_chunk;
 };
 
-// What the sampler drew for one batch entry that draws.
-using Drawn = absl::StatusOr<Token>;
+struct DrawnToken {
+  DrawnToken(Token drawn, bool is_last = false) : token(std::move(drawn)), last(is_last) {}
+
+  Token token;
+  bool last;  // nothing may follow: it completes what the request is held to
+};
+
+// What was drawn for one batch entry that draws.
+using Drawn = absl::StatusOr<DrawnToken>;
 
 struct Emission {
   RequestId request;

@@ -201,6 +201,29 @@ TEST_F(EngineTest, SubmitAndCancelFromManyThreads) {
   ExpectAllBlocksFree();
 }
 
+// Compiled and kept on callers' threads, followed on the engine's.
+TEST_F(EngineTest, ConstraintsFromManyThreads) {
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([this, t] {
+      for (int i = 0; i < 6; ++i) {
+        const std::string text = absl::StrCat("\"number ", (t + i) % 4, "\"");
+        auto constraint =
+            engine_->CompileConstraint(JsonSchemaSource{absl::StrCat("{\"const\":", text, "}")});
+        ASSERT_TRUE(constraint.ok()) << constraint.status();
+        Request request = Ask(10 + t, 30);
+        request.constraint = *std::move(constraint);
+        auto sink = std::make_shared<CollectingSink>();
+        ASSERT_TRUE(engine_->Submit(std::move(request), sink).ok());
+        EXPECT_EQ(sink->Wait().reason, FinishReason::kStop);
+        EXPECT_EQ(engine_->tokenizer().Decode(sink->tokens()), text);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ExpectAllBlocksFree();
+}
+
 TEST(EngineQueue, FullQueueIsRefused) {
   EngineOptions options = Tiny();
   options.max_running = 1;

@@ -316,6 +316,51 @@ TEST(MinTokens, BansStopTokensUntilEnoughWereDrawn) {
   EXPECT_LT(ChiSquare(Counts(request, kRow), weights), 20.5);
 }
 
+TEST(Mask, NothingElseIsDrawnWhateverElseIsAsked) {
+  const std::vector<uint64_t> mask = {0b0101100};  // 2, 3 and 5
+  const auto draw = [&](const Request& request, std::vector<float> logits) {
+    Sampler sampler(request, static_cast<int32_t>(logits.size()));
+    return sampler.Draw(absl::MakeSpan(logits), 1, 0, mask);
+  };
+  Request request = Greedy();
+  EXPECT_EQ(draw(request, {9, 8, 1, 3, 7, 2, 6})->id, 3);
+  request.sampling.logit_bias = {{0, 100}, {2, 50}};
+  EXPECT_EQ(draw(request, {9, 8, 1, 3, 7, 2, 6})->id, 2);
+  // Penalties that overflow leave no token where the mask has none.
+  request.prompt = {0, 1, 4, 6};
+  request.sampling.repetition_penalty = 1e-38f;
+  EXPECT_EQ(draw(request, {9, 8, 1, 3, 7, 2, 6})->id, 2);
+  // Stop tokens are the mask's business.
+  request.stop_tokens = {2};
+  request.min_tokens = 5;
+  EXPECT_EQ(draw(request, {9, 8, 1, 3, 7, 2, 6})->id, 2);
+  EXPECT_TRUE(absl::IsInternal(draw(Greedy(), {kNaN, 8, 1, 3, 7, 2, 6}).status()));
+  EXPECT_TRUE(
+      absl::IsInternal(draw(Greedy(), {9, 8, -kInfinity, -kInfinity, 7, -kInfinity, 6}).status()));
+}
+
+TEST(Mask, HasABitForEveryTokenOfALongRow) {
+  std::vector<uint64_t> mask(4);
+  std::vector<float> row(200, 1.0f);
+  mask[3] = 1 << 7;
+  row[198] = row[63] = row[64] = 5;
+  const Request request = Greedy();
+  Sampler sampler(request, 200);
+  EXPECT_EQ(sampler.Draw(absl::MakeSpan(row), 1, 0, mask)->id, 199);
+}
+
+TEST(Mask, LogprobsAreThoseOfTheWholeRow) {
+  Request request = Greedy();
+  request.top_logprobs = 1;
+  std::vector<float> row = {3, 1, 0};
+  const std::vector<uint64_t> mask = {0b100};
+  Sampler sampler(request, 3);
+  const auto token = sampler.Draw(absl::MakeSpan(row), 1, 0, mask);
+  EXPECT_EQ(token->id, 2);
+  EXPECT_NEAR(token->logprob.logprob, -std::log(std::exp(3.0) + std::exp(1.0) + 1), 1e-6);
+  EXPECT_EQ(token->top[0].token, 0);
+}
+
 std::vector<double> LogSoftmax(const std::vector<float>& row) {
   double sum = 0;
   for (const float logit : row) sum += std::exp(static_cast<double>(logit));

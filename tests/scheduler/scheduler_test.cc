@@ -227,6 +227,24 @@ TEST(Finish, MaxTokensStopTokensAndMinTokens) {
   EXPECT_EQ(driver.finish[patient].completion_tokens, 3);
 }
 
+// What completes a constraint is delivered, and ends the request as a stop token would.
+TEST(Finish, TheLastTokenOfAConstraint) {
+  Driver driver(Options(64));
+  Request request = Ask(Tokens(5, 0), 9);
+  request.min_tokens = 8;
+  const RequestId early = driver.Add(request);
+  const RequestId at_limit = driver.Add(Ask(Tokens(5, 100), 2));
+  driver.Step();
+  driver.scripts[early] = driver.scripts[at_limit] = DrawnToken(Token{42, {}, {}}, true);
+  driver.RunUntilIdle();
+  for (const RequestId id : {early, at_limit}) {
+    EXPECT_EQ(driver.finish[id].reason, FinishReason::kStop);
+    EXPECT_TRUE(driver.finish[id].status.ok());
+    EXPECT_THAT(driver.tokens[id], ElementsAre(kDrawn, 42));
+    EXPECT_EQ(driver.finish[id].completion_tokens, 2);
+  }
+}
+
 TEST(Finish, F21_AnErrorEndsItsRequestOnly) {
   Driver driver(Options(64));
   const RequestId bad = driver.Add(Ask(Tokens(5, 0), 5));
