@@ -1,66 +1,22 @@
 #include "server/config.h"
 
-#include <fcntl.h>
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/str_join.h"
 #include "engine/status_macros.h"
 #include "server/listener.h"
-#include "server/status.h"
+#include "server/small_file.h"
 
 namespace hearth::server {
 namespace {
 
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
-
-constexpr size_t kMaxFileBytes = 1 << 20;
-
-struct SmallFile {
-  std::string content;
-  mode_t mode;
-};
-
-// A regular file of at most 1 MiB; judged and read through one descriptor.
-absl::StatusOr<SmallFile> ReadSmallFile(const std::string& path) {
-  // O_NONBLOCK: a FIFO must not hang the start.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return absl::ErrnoToStatus(errno, path);
-  absl::Cleanup closer = [fd] { close(fd); };
-  struct stat info;
-  if (fstat(fd, &info) != 0) return absl::ErrnoToStatus(errno, path);
-  if (!S_ISREG(info.st_mode)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
-  }
-  SmallFile file{.content = std::string(kMaxFileBytes + 1, '\0'), .mode = info.st_mode};
-  size_t size = 0;
-  while (size < file.content.size()) {
-    const ssize_t n = read(fd, file.content.data() + size, file.content.size() - size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return absl::ErrnoToStatus(errno, path);
-    if (n == 0) break;
-    size += n;
-  }
-  if (size > kMaxFileBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, ": larger than ", kMaxFileBytes, " bytes"));
-  }
-  file.content.resize(size);
-  return file;
-}
 
 // Calls `visit(message, field)` for every singular number, bool and enum, set or not.
 template <typename Visit>
@@ -155,24 +111,11 @@ void CheckEngine(const v1::Engine& engine, std::vector<std::string>& errors) {
   }
 }
 
-std::string Sha256(std::string_view text) {
-  std::string hash(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-         reinterpret_cast<unsigned char*>(hash.data()));
-  return hash;
-}
-
-bool IsKeyText(std::string_view key) {
-  constexpr size_t kLongestKey = 512;
-  return key.size() <= kLongestKey &&
-         std::all_of(key.begin(), key.end(), [](char c) { return absl::ascii_isgraph(c); });
-}
-
 }  // namespace
 
 absl::StatusOr<v1::Config> ReadConfig(const std::string& path) {
-  HEARTH_ASSIGN_OR_RETURN(const SmallFile file, ReadSmallFile(path));
-  return ParseConfig(file.content, path);
+  HEARTH_ASSIGN_OR_RETURN(const std::string content, ReadSmallFile(path));
+  return ParseConfig(content, path);
 }
 
 v1::Config ResolveDefaults(v1::Config config) {
@@ -214,58 +157,6 @@ absl::Status ValidateConfig(const v1::Config& config) {
 
 bool MayServeNetwork(const v1::Config& config) {
   return !config.auth().key_file().empty() || config.auth().allow_unauthenticated();
-}
-
-bool KeyFailures::Count(std::chrono::steady_clock::time_point now) {
-  std::lock_guard<std::mutex> lock(mutex_);
-  const double seconds = std::chrono::duration<double>(now - last_).count();
-  left_ = std::min(kBurst, left_ + seconds * kPerSecond);
-  last_ = now;
-  if (left_ < 1) return false;
-  left_ -= 1;
-  return true;
-}
-
-absl::StatusOr<ApiKeys> ApiKeys::Read(const std::string& path) {
-  constexpr size_t kMaxKeys = 1024;
-  HEARTH_ASSIGN_OR_RETURN(const SmallFile file, ReadSmallFile(path));
-  if ((file.mode & (S_IRWXO | S_IWGRP)) != 0) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%s: permissions %04o, expected none for others, such as 0600", path, file.mode & 0777));
-  }
-  ApiKeys keys;
-  int line_number = 0;
-  for (const absl::string_view raw : absl::StrSplit(file.content, '\n')) {
-    ++line_number;
-    const std::string line(absl::StripAsciiWhitespace(raw));  // also of the CR of CRLF
-    if (line.empty() || line[0] == '#') continue;
-    if (!IsKeyText(line)) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path, ":", line_number, ": expected at most 512 printable ASCII characters, no spaces"));
-    }
-    if (keys.hashes_.size() == kMaxKeys) {
-      return absl::InvalidArgumentError(absl::StrCat(path, ": more than ", kMaxKeys, " keys"));
-    }
-    keys.hashes_.push_back(Sha256(line));
-  }
-  if (keys.empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": holds no key"));
-  return keys;
-}
-
-absl::StatusOr<std::string> ApiKeys::Authenticate(std::string_view key) const {
-  const std::string hash = Sha256(key);
-  bool known = false;
-  for (const std::string& candidate : hashes_) {  // no early end: time tells nothing
-    known |= CRYPTO_memcmp(candidate.data(), hash.data(), hash.size()) == 0;
-  }
-  if (!known && !failures_->Count(std::chrono::steady_clock::now())) {
-    return WithRetryAfter(absl::ResourceExhaustedError("too many requests without a valid API key"),
-                          absl::Seconds(1));
-  }
-  if (!known) {
-    return absl::UnauthenticatedError("a valid API key is needed: Authorization: Bearer KEY");
-  }
-  return absl::StrCat("key-", absl::BytesToHexString(hash.substr(0, 4)));
 }
 
 }  // namespace hearth::server

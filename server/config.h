@@ -2,14 +2,10 @@
 #ifndef HEARTH_SERVER_CONFIG_H_
 #define HEARTH_SERVER_CONFIG_H_
 
-#include <chrono>
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -37,40 +33,6 @@ bool MayServeNetwork(const v1::Config& config);
 // "NUMBER, expected MIN to MAX", or nullopt when the field's rules accept `value`.
 std::optional<std::string> OutOfRange(const google::protobuf::FieldDescriptor& field,
                                       int64_t value);
-
-// Wrong keys, counted over all clients of both transports: 20 at once, then 10 a second. Safe from
-// any thread.
-class KeyFailures {
- public:
-  // Counts one; false when there were too many.
-  bool Count(std::chrono::steady_clock::time_point now);
-
- private:
-  static constexpr double kBurst = 20;
-  static constexpr double kPerSecond = 10;
-
-  std::mutex mutex_;
-  double left_ = kBurst;
-  std::chrono::steady_clock::time_point last_;
-};
-
-// Keys of auth.key_file, hashed; empty when none is configured. Safe from any thread.
-class ApiKeys {
- public:
-  // A regular file that others cannot open, 1 to 1024 keys, one a line, '#' starts a comment
-  // line. InvalidArgument says what is wrong, never what a key is.
-  static absl::StatusOr<ApiKeys> Read(const std::string& path);
-
-  bool empty() const { return hashes_.empty(); }
-  // Constant-time in the keys; no key at all is the empty one. A match returns a name for logs and
-  // fairness (not the key). Unauthenticated otherwise; ResourceExhausted when that happens too
-  // often.
-  absl::StatusOr<std::string> Authenticate(std::string_view key) const;
-
- private:
-  std::vector<std::string> hashes_;  // SHA-256
-  std::unique_ptr<KeyFailures> failures_ = std::make_unique<KeyFailures>();
-};
 
 }  // namespace hearth::server
 

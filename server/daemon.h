@@ -18,7 +18,7 @@
 #include "engine/chat/chat_format.h"
 #include "engine/engine.h"
 #include "hearth/v1/config.pb.h"
-#include "server/config.h"
+#include "server/api_keys.h"
 #include "server/metrics.h"
 
 namespace hearth::server {
@@ -60,6 +60,8 @@ class Daemon {
 
   const v1::Config& config() const { return config_; }
   const ApiKeys& keys() const { return keys_; }  // empty: no authentication
+  // Reads their file again. What is wrong; they stay as they were.
+  absl::Status Reload() { return keys_.Reload(); }
   Metrics& metrics() { return metrics_; }
 
   // Live sessions, for Drain and for shutdown. Unavailable once the daemon drains: what Drain does
@@ -70,7 +72,7 @@ class Daemon {
 
  private:
   const v1::Config config_;
-  const ApiKeys keys_;
+  ApiKeys keys_;
   const int64_t started_unix_;
   const uint64_t salt_key_;  // random
   Metrics metrics_;

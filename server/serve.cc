@@ -70,11 +70,6 @@ absl::StatusOr<v1::Config> MakeConfig(const ServeOptions& options) {
   return config;
 }
 
-absl::StatusOr<ApiKeys> ReadKeys(const v1::Config& config) {
-  if (config.auth().key_file().empty()) return ApiKeys();
-  return ApiKeys::Read(config.auth().key_file());
-}
-
 std::optional<KvType> ToKvType(v1::KvType type) {
   switch (type) {
     case v1::int8:
@@ -259,6 +254,7 @@ class Service {
 
  private:
   [[noreturn]] void AbortLoading();
+  void Reload();
   void Drain();
 
   Daemon daemon_;
@@ -289,7 +285,7 @@ int Service::Load() {
   });
   while (const std::optional<int> signal = signals_.Wait(loaded_fd)) {
     if (*signal != SIGHUP) AbortLoading();
-    spdlog::warn("SIGHUP: the configuration is read at start only");
+    Reload();
   }
   loader.join();
   if (!engine.ok()) return Fail(engine.status(), LoadExitCode(engine.status()));
@@ -311,11 +307,18 @@ int Service::Run() {
   const Watchdog watchdog([this] { return daemon_.engine().Heartbeat(); });
   NotifyReady();
   PrintWelcome(daemon_, names_);
-  while (signals_.Wait() == SIGHUP) {
-    spdlog::warn("SIGHUP: the configuration is read at start only");
-  }
+  while (signals_.Wait() == SIGHUP) Reload();
   Drain();
   return kExitOk;
+}
+
+void Service::Reload() {
+  const absl::Status status = daemon_.Reload();
+  if (status.ok()) {
+    spdlog::info("SIGHUP: read keys again; all else is read at start only");
+  } else {
+    spdlog::error("SIGHUP: {}; what was read before stays", std::string(status.message()));
+  }
 }
 
 void Service::Drain() {
@@ -336,7 +339,7 @@ void Service::Drain() {
 int Serve(const ServeOptions& options) {
   absl::StatusOr<v1::Config> config = MakeConfig(options);
   if (!config.ok()) return Fail(config.status(), kExitConfig);
-  absl::StatusOr<ApiKeys> keys = ReadKeys(*config);
+  absl::StatusOr<ApiKeys> keys = ApiKeys::Read(config->auth().key_file());
   if (!keys.ok()) return Fail(keys.status(), kExitConfig);
   if (options.check_config) {
     absl::PrintF("The configuration is valid.\n");

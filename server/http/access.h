@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "hearth/v1/config.pb.h"
-#include "server/config.h"
+#include "server/api_keys.h"
 #include "server/http/request_head.h"
 #include "server/listener.h"
 

@@ -1,15 +1,13 @@
-// Rows C1–C12 and C20 of the catalogue of bad inputs: configuration text, ranges and key files.
+// Rows C1–C12 of the catalogue of bad inputs: configuration text and ranges.
 #include "server/config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
-
-#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
+#include "tests/server/test_file.h"
 
 namespace hearth::server {
 namespace {
@@ -26,21 +24,6 @@ std::string ErrorOf(std::string_view json) {
 }
 
 std::vector<std::string> LinesOf(const std::string& text) { return absl::StrSplit(text, '\n'); }
-
-// A file of the test's own, gone with the test.
-class TestFile {
- public:
-  TestFile(const std::string& name, const std::string& content, mode_t mode = 0600)
-      : path_(absl::StrCat(testing::TempDir(), "hearth_config_test_", getpid(), "_", name)) {
-    std::ofstream(path_, std::ios::binary) << content;
-    chmod(path_.c_str(), mode);
-  }
-  ~TestFile() { unlink(path_.c_str()); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 TEST(Config, ReadsEveryKindOfValue) {
   const auto config = ParseConfig(R"({
@@ -279,80 +262,6 @@ TEST(Config, C7_BeyondLoopbackNeedsKeys) {
   EXPECT_TRUE(Validate(R"({"listen": {"http": ["[::1]:80", "unix:/run/x", "localhost:0"]}})").ok());
 }
 
-TEST(Config, C8_KeyFileMustBePrivate) {
-  for (const mode_t mode : {0644, 0604, 0620, 0602, 0601}) {
-    const TestFile file("keys", "secret-key\n", mode);
-    const auto keys = ApiKeys::Read(file.path());
-    EXPECT_THAT(std::string(keys.status().message()),
-                AllOf(HasSubstr("permissions 0"), Not(HasSubstr("secret-key"))));
-  }
-  for (const mode_t mode : {0600, 0400, 0640}) {
-    EXPECT_TRUE(ApiKeys::Read(TestFile("keys", "secret-key\n", mode).path()).ok());
-  }
-}
-
-TEST(Config, C8_KeyFileContent) {
-  const auto message = [](const std::string& content) {
-    return std::string(ApiKeys::Read(TestFile("keys", content).path()).status().message());
-  };
-  EXPECT_THAT(message(""), HasSubstr("holds no key"));
-  EXPECT_THAT(message("# only a comment\n\n  \n"), HasSubstr("holds no key"));
-  EXPECT_THAT(message("good\nbad key\n"), AllOf(HasSubstr(":2: "), Not(HasSubstr("bad"))));
-  EXPECT_THAT(message(absl::StrCat("k\n", std::string(513, 'x'))), HasSubstr(":2: "));
-  EXPECT_THAT(message("caf\xc3\xa9\n"), HasSubstr("printable ASCII"));
-  std::string many;
-  for (int i = 0; i < 10000; ++i) absl::StrAppend(&many, "key", i, "\n");
-  EXPECT_THAT(message(many), HasSubstr("more than 1024 keys"));
-  EXPECT_THAT(message(std::string(2 << 20, 'k')), HasSubstr("larger than"));
-}
-
-TEST(Config, C8_CarriageReturnsAndCommentsAreNoPartOfAKey) {
-  const auto keys = ApiKeys::Read(TestFile("keys", "# ours\r\nalpha\r\n\r\nbeta").path());
-  ASSERT_TRUE(keys.ok()) << keys.status();
-  EXPECT_TRUE(keys->Authenticate("alpha").ok());
-  EXPECT_TRUE(keys->Authenticate("beta").ok());
-  EXPECT_FALSE(keys->Authenticate("alpha\r").ok());
-  EXPECT_FALSE(keys->Authenticate("# ours").ok());
-}
-
-TEST(Config, KeysNameTheirClientsWithoutTellingTheKey) {
-  const auto keys = ApiKeys::Read(TestFile("keys", "alpha\nbeta\n").path());
-  ASSERT_TRUE(keys.ok());
-  const auto alpha = keys->Authenticate("alpha");
-  const auto beta = keys->Authenticate("beta");
-  ASSERT_TRUE(alpha.ok() && beta.ok());
-  EXPECT_NE(*alpha, *beta);
-  EXPECT_THAT(*alpha, Not(HasSubstr("alpha")));
-  for (const char* wrong : {"", "alph", "alphaa", "Alpha", "beta\n", "alpha beta"}) {
-    EXPECT_TRUE(absl::IsUnauthenticated(keys->Authenticate(wrong).status())) << wrong;
-  }
-  EXPECT_TRUE(ApiKeys().empty());
-  EXPECT_FALSE(ApiKeys().Authenticate("").ok());
-}
-
-TEST(Config, B16_KeyFailuresRunOutAndComeBack) {
-  KeyFailures failures;
-  auto now = std::chrono::steady_clock::time_point(std::chrono::hours(1));
-  int counted = 0;
-  while (failures.Count(now)) ASSERT_LT(++counted, 1000);
-  EXPECT_EQ(counted, 20);
-  now += std::chrono::milliseconds(350);
-  counted = 0;
-  while (failures.Count(now)) ASSERT_LT(++counted, 1000);
-  EXPECT_EQ(counted, 3);
-}
-
-TEST(Config, B16_FloodOfWrongKeysIsLimited) {
-  const auto keys = ApiKeys::Read(TestFile("keys", "alpha\n").path());
-  ASSERT_TRUE(keys.ok());
-  absl::Status status;
-  for (int i = 0; i < 1000 && !absl::IsResourceExhausted(status); ++i) {
-    status = keys->Authenticate("guess").status();
-  }
-  EXPECT_TRUE(absl::IsResourceExhausted(status)) << status;
-  EXPECT_TRUE(keys->Authenticate("alpha").ok());
-}
-
 TEST(Config, C9_CacheSmallerThanOneSequence) {
   EXPECT_THAT(ErrorOf(R"({"engine": {"kv_tokens": 31}})"), HasSubstr("expected 32 to"));
   EXPECT_THAT(
@@ -400,19 +309,13 @@ TEST(Config, C12_SizeAndDepth) {
   std::string big = "{";
   big.append(100 << 20, ' ');
   EXPECT_THAT(ErrorOf(big), HasSubstr("expected at most 1048576"));
-  const TestFile file("big", std::string(2 << 20, ' '));
-  EXPECT_THAT(std::string(ReadConfig(file.path()).status().message()), HasSubstr("larger than"));
+  const std::string big_file = WriteTestFile("big", std::string(2 << 20, ' '));
+  EXPECT_THAT(std::string(ReadConfig(big_file).status().message()), HasSubstr("larger than"));
   for (const char bracket : {'[', '{'}) {
     std::string deep = "{\"unknown\": ";
     for (int i = 0; i < 100000; ++i) deep += bracket == '[' ? "[" : "{\"a\":";
     EXPECT_THAT(ErrorOf(deep), HasSubstr("nested deeper than 16"));
   }
-}
-
-TEST(Config, C20_CredentialMissing) {
-  EXPECT_TRUE(absl::IsNotFound(ApiKeys::Read("/nonexistent/keys").status()));
-  EXPECT_FALSE(ApiKeys::Read("/dev/zero").ok());
-  EXPECT_FALSE(ApiKeys::Read("/").ok());
 }
 
 // The files we ship are read by the code that will read them.

@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/config.h"
 #include "server/daemon.h"
 #include "server/status.h"
 

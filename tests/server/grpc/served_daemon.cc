@@ -2,7 +2,6 @@
 
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -13,17 +12,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "server/config.h"
+#include "tests/server/test_file.h"
 
 namespace hearth::server {
 namespace {
 
 ApiKeys ReadKeys(const std::string& lines) {
   if (lines.empty()) return ApiKeys();
-  const std::string path = absl::StrCat(testing::TempDir(), "grpc-keys-", getpid());
-  std::ofstream(path) << lines;
-  chmod(path.c_str(), 0600);
-  absl::StatusOr<ApiKeys> keys = ApiKeys::Read(path);
-  unlink(path.c_str());
+  absl::StatusOr<ApiKeys> keys = ApiKeys::Read(WriteTestFile("grpc-keys", lines));
   EXPECT_TRUE(keys.ok()) << keys.status();
   return *std::move(keys);
 }

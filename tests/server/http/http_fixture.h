@@ -2,7 +2,6 @@
 #ifndef HEARTH_TESTS_SERVER_HTTP_HTTP_FIXTURE_H_
 #define HEARTH_TESTS_SERVER_HTTP_HTTP_FIXTURE_H_
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <memory>
@@ -15,9 +14,11 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/config.h"
 #include "server/daemon.h"
 #include "server/http/http_server.h"
 #include "tests/server/http/raw_client.h"
+#include "tests/server/test_file.h"
 
 namespace hearth::server {
 
@@ -35,17 +36,12 @@ class HttpTest : public testing::Test {
 
   // Starts on loopback TCP and on a Unix socket. `keys` are the lines of the key file.
   void Start(std::string_view keys = "") {
-    ApiKeys read;
     if (!keys.empty()) {
-      const std::string path = absl::StrCat(testing::TempDir(), "/keys.", getpid());
-      const int fd = open(path.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
-      ASSERT_EQ(write(fd, keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
-      close(fd);
-      absl::StatusOr<ApiKeys> parsed = ApiKeys::Read(path);
-      ASSERT_TRUE(parsed.ok()) << parsed.status();
-      read = *std::move(parsed);
+      config_.mutable_auth()->set_key_file(WriteTestFile("keys", std::string(keys)));
     }
-    daemon_ = std::make_unique<Daemon>(ResolveDefaults(config_), std::move(read));
+    auto read = ApiKeys::Read(config_.auth().key_file());
+    ASSERT_TRUE(read.ok()) << read.status();
+    daemon_ = std::make_unique<Daemon>(ResolveDefaults(config_), *std::move(read));
     std::vector<Listener> listeners;
     const std::string path = absl::StrCat("unix:", testing::TempDir(), "/http.", getpid());
     for (const std::string& address : {std::string("127.0.0.1:0"), path}) {
@@ -59,8 +55,8 @@ class HttpTest : public testing::Test {
   }
 
   // Start, and serve.
-  void StartWithModel() {
-    Start();
+  void StartWithModel(std::string_view keys = "") {
+    Start(keys);
     EngineOptions options;
     options.model_path = daemon_->config().model();
     options.kv_tokens = 2048;

@@ -261,6 +261,25 @@ TEST_F(SlowReaderTest, S4_ReaderOfAByteAtATimeIsCut) {
   EXPECT_EQ(slow.ReceiveUntil("[DONE]").find("[DONE]"), std::string::npos);
 }
 
+class KeyedStreamTest : public HttpTest {
+ protected:
+  void SetUp() override { StartWithModel("old-key\n"); }
+};
+
+TEST_F(KeyedStreamTest, B15_AStreamOutlivesItsKey) {
+  const std::string key = "Authorization: Bearer old-key\r\n";
+  const std::string body =
+      absl::StrCat(R"({"prompt":"a b","stream":true,"max_tokens":1900,)", Endless(), "}");
+  RawClient client(tcp());
+  client.Send(RequestText("POST", "/v1/completions", body, key));
+  EXPECT_THAT(client.ReceiveUntil("data: "), HasSubstr("200 OK"));
+  WriteTestFile("keys", "new-key\n");
+  ASSERT_TRUE(daemon_->Reload().ok());
+  EXPECT_EQ(Get("/v1/models", key).status, 401);
+  EXPECT_EQ(Get("/v1/models", "Authorization: Bearer new-key\r\n").status, 200);
+  EXPECT_THAT(client.ReceiveUntil("[DONE]"), HasSubstr("[DONE]"));
+}
+
 TEST(Sse, S12_CommentsFillSilenceOnly) {
   std::string sent;
   const auto write = [&sent](std::string_view bytes) {
