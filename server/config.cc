@@ -78,17 +78,25 @@ std::string PathOf(const FieldDescriptor& field) {
 }
 
 void CheckListeners(const std::string& path,
-                    const google::protobuf::RepeatedPtrField<std::string>& texts, bool network,
-                    std::vector<std::string>& errors) {
+                    const google::protobuf::RepeatedPtrField<std::string>& texts,
+                    const v1::Config& config, std::vector<std::string>& errors) {
   for (int i = 0; i < texts.size(); ++i) {
     const auto address = ParseListenAddress(texts[i]);
     if (!address.ok()) {
       errors.push_back(absl::StrCat(path, "[", i, "]: ", address.status().message()));
-    } else if (!network && !address->is_loopback()) {
-      errors.push_back(absl::StrCat(path, "[", i, "]: ", texts[i],
-                                    " is reachable from other machines; set auth.key_file, or ",
-                                    "auth.allow_unauthenticated to serve it without keys"));
+      continue;
     }
+    const absl::Status status =
+        CheckListener(texts[i], address->is_loopback(), address->tls, config);
+    if (!status.ok()) errors.push_back(absl::StrCat(path, "[", i, "]: ", status.message()));
+  }
+}
+
+void CheckTls(const v1::Tls& tls, std::vector<std::string>& errors) {
+  if (tls.certificate_file().empty() != tls.private_key_file().empty()) {
+    errors.push_back("tls: expected both certificate_file and private_key_file, or neither");
+  } else if (tls.certificate_file().empty() && !tls.client_ca_file().empty()) {
+    errors.push_back("tls.client_ca_file: expected tls.certificate_file with it");
   }
 }
 
@@ -147,16 +155,27 @@ absl::Status ValidateConfig(const v1::Config& config) {
       errors.push_back(absl::StrCat(PathOf(field), ": ", *error));
     }
   });
-  CheckListeners("listen.http", config.listen().http(), MayServeNetwork(config), errors);
-  CheckListeners("listen.grpc", config.listen().grpc(), MayServeNetwork(config), errors);
+  CheckListeners("listen.http", config.listen().http(), config, errors);
+  CheckListeners("listen.grpc", config.listen().grpc(), config, errors);
   CheckUnixMode(config.listen().unix_mode(), errors);
+  CheckTls(config.tls(), errors);
   CheckEngine(config.engine(), errors);
   if (errors.empty()) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
 }
 
-bool MayServeNetwork(const v1::Config& config) {
-  return !config.auth().key_file().empty() || config.auth().allow_unauthenticated();
+absl::Status CheckListener(const std::string& name, bool loopback, bool tls,
+                           const v1::Config& config) {
+  if (tls && config.tls().certificate_file().empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(name, " needs tls.certificate_file and tls.private_key_file"));
+  }
+  const bool asks_who =
+      !config.auth().key_file().empty() || (tls && !config.tls().client_ca_file().empty());
+  if (loopback || asks_who || config.auth().allow_unauthenticated()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(name, " is reachable from other machines; set auth.key_file, or ",
+                   "auth.allow_unauthenticated to serve it without keys"));
 }
 
 }  // namespace hearth::server

@@ -24,11 +24,13 @@ absl::StatusOr<v1::Config> ReadConfig(const std::string& path);
 v1::Config ResolveDefaults(v1::Config config);
 
 // Ranges and combinations of a resolved config (rows C6–C12), flags included: addresses parse,
-// listeners beyond loopback have keys or allow_unauthenticated. Every error, one a line.
+// listeners may be opened (CheckListener). Every error, one a line.
 absl::Status ValidateConfig(const v1::Config& config);
 
-// Whether listeners beyond loopback are allowed: with keys, or by allow_unauthenticated.
-bool MayServeNetwork(const v1::Config& config);
+// Whether the listener `name` may be opened: with TLS it needs a certificate; beyond loopback it
+// needs keys, clients' certificates, or allow_unauthenticated. FailedPrecondition otherwise.
+absl::Status CheckListener(const std::string& name, bool loopback, bool tls,
+                           const v1::Config& config);
 
 // "NUMBER, expected MIN to MAX", or nullopt when the field's rules accept `value`.
 std::optional<std::string> OutOfRange(const google::protobuf::FieldDescriptor& field,

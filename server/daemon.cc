@@ -9,6 +9,7 @@
 #include "absl/random/random.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "engine/check.h"
@@ -37,9 +38,10 @@ absl::Status Draining() {
 
 }  // namespace
 
-Daemon::Daemon(v1::Config config, ApiKeys keys)
+Daemon::Daemon(v1::Config config, ApiKeys keys, TlsCredentials tls)
     : config_(std::move(config)),
       keys_(std::move(keys)),
+      tls_(std::move(tls)),
       started_unix_(absl::ToUnixSeconds(absl::Now())),
       salt_key_(absl::Uniform<uint64_t>(absl::BitGen())) {}
 
@@ -102,6 +104,15 @@ absl::Status Daemon::CheckModel(std::string_view name) const {
 
 uint64_t Daemon::CacheSalt(std::string_view client) const {
   return absl::HashOf(salt_key_, client);
+}
+
+absl::Status Daemon::Reload() {
+  std::vector<std::string> errors;
+  for (const absl::Status& status : {keys_.Reload(), tls_.Reload()}) {
+    if (!status.ok()) errors.emplace_back(status.message());
+  }
+  if (errors.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
 }
 
 absl::Status Daemon::Register(const std::shared_ptr<Session>& session) {

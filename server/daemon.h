@@ -20,6 +20,7 @@
 #include "hearth/v1/config.pb.h"
 #include "server/api_keys.h"
 #include "server/metrics.h"
+#include "server/tls.h"
 
 namespace hearth::server {
 
@@ -29,7 +30,7 @@ class Session;
 class Daemon {
  public:
   // `config` has its defaults filled in (ResolveDefaults).
-  Daemon(v1::Config config, ApiKeys keys);
+  Daemon(v1::Config config, ApiKeys keys, TlsCredentials tls = {});
   ~Daemon();
 
   // Ends the loading phase. REQUIRES: called once.
@@ -59,9 +60,10 @@ class Daemon {
   uint64_t CacheSalt(std::string_view client) const;
 
   const v1::Config& config() const { return config_; }
-  const ApiKeys& keys() const { return keys_; }  // empty: no authentication
-  // Reads their file again. What is wrong; they stay as they were.
-  absl::Status Reload() { return keys_.Reload(); }
+  const ApiKeys& keys() const { return keys_; }       // empty: no authentication
+  const TlsCredentials& tls() const { return tls_; }  // empty: no TLS listeners
+  // Reads the files of both again. What is wrong, one a line; it stays as it was.
+  absl::Status Reload();
   Metrics& metrics() { return metrics_; }
 
   // Live sessions, for Drain and for shutdown. Unavailable once the daemon drains: what Drain does
@@ -73,6 +75,7 @@ class Daemon {
  private:
   const v1::Config config_;
   ApiKeys keys_;
+  TlsCredentials tls_;
   const int64_t started_unix_;
   const uint64_t salt_key_;  // random
   Metrics metrics_;

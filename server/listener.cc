@@ -160,16 +160,21 @@ bool ListenAddress::is_loopback() const {
 }
 
 absl::StatusOr<ListenAddress> ParseListenAddress(std::string_view text) {
-  if (text.starts_with("unix:")) return ParseUnix(text.substr(5));
+  constexpr std::string_view kUnix = "unix:";
+  constexpr std::string_view kTls = "tls:";
+  if (text.starts_with(kUnix)) return ParseUnix(text.substr(kUnix.size()));
+  const bool tls = text.starts_with(kTls);
+  if (tls) text.remove_prefix(kTls.size());
   const size_t colon = text.rfind(':');
   if (colon == std::string_view::npos) {
-    return absl::InvalidArgumentError("expected HOST:PORT or unix:PATH");
+    return absl::InvalidArgumentError("expected HOST:PORT, tls:HOST:PORT or unix:PATH");
   }
   std::string_view host = text.substr(0, colon);
   const std::string_view port = text.substr(colon + 1);
   const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
   if (bracketed) host = host.substr(1, host.size() - 2);
   ListenAddress address;
+  address.tls = tls;
   address.host = std::string(host);
   const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
   if (error != std::errc() || end != port.data() + port.size() || address.port < 0 ||
@@ -208,11 +213,12 @@ absl::StatusOr<Listener> Listener::Bind(const ListenAddress& address, mode_t uni
     HEARTH_RETURN_IF_ERROR(BindTcp(listener.fd_, tcp, size, name));
   }
   if (listen(listener.fd_, kBacklog) != 0) return ErrnoError(errno, name);
+  listener.is_tls_ = address.tls;
   HEARTH_RETURN_IF_ERROR(listener.Describe());
   return listener;
 }
 
-absl::StatusOr<Listener> Listener::Adopt(int fd) {
+absl::StatusOr<Listener> Listener::Adopt(int fd, bool tls) {
   int listening = 0;
   int type = 0;
   socklen_t size = sizeof(int);
@@ -226,13 +232,18 @@ absl::StatusOr<Listener> Listener::Adopt(int fd) {
   }
   Listener listener;
   listener.fd_ = fd;
+  listener.is_tls_ = tls;
   fcntl(fd, F_SETFD, FD_CLOEXEC);
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   HEARTH_RETURN_IF_ERROR(listener.Describe());
+  if (tls && listener.is_unix_) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("descriptor ", fd, ": a Unix socket, expected TCP for TLS"));
+  }
   return listener;
 }
 
-// Fills name, family and port from the bound socket.
+// Fills name, host, family and port from the bound socket.
 absl::Status Listener::Describe() {
   SocketAddress address = {};
   socklen_t size = sizeof(address);
@@ -247,18 +258,19 @@ absl::Status Listener::Describe() {
       return absl::OkStatus();
     case AF_INET:
       port_ = ntohs(address.v4.sin_port);
-      name_ =
-          absl::StrCat(inet_ntop(AF_INET, &address.v4.sin_addr, text, sizeof(text)), ":", port_);
-      return absl::OkStatus();
+      host_ = inet_ntop(AF_INET, &address.v4.sin_addr, text, sizeof(text));
+      break;
     case AF_INET6:
       port_ = ntohs(address.v6.sin6_port);
-      name_ = absl::StrCat("[", inet_ntop(AF_INET6, &address.v6.sin6_addr, text, sizeof(text)),
-                           "]:", port_);
-      return absl::OkStatus();
+      host_ =
+          absl::StrCat("[", inet_ntop(AF_INET6, &address.v6.sin6_addr, text, sizeof(text)), "]");
+      break;
     default:
       return absl::InvalidArgumentError(
           absl::StrCat("descriptor ", fd_, ": neither TCP nor a Unix socket"));
   }
+  name_ = absl::StrCat(is_tls_ ? "tls:" : "", host_, ":", port_);
+  return absl::OkStatus();
 }
 
 Listener::Listener(Listener&& other) noexcept { *this = std::move(other); }
@@ -269,7 +281,9 @@ Listener& Listener::operator=(Listener&& other) noexcept {
   fd_ = std::exchange(other.fd_, -1);
   bound_path_ = std::exchange(other.bound_path_, {});
   name_ = other.name_;
+  host_ = other.host_;
   is_unix_ = other.is_unix_;
+  is_tls_ = other.is_tls_;
   is_loopback_ = other.is_loopback_;
   port_ = other.port_;
   return *this;

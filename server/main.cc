@@ -14,7 +14,8 @@ namespace {
 constexpr char kPrecedence[] =
     "Flags override the file, the file overrides the environment (HEARTH_ISA,\n"
     "CACHE_DIRECTORY).\n"
-    "Under systemd, sockets passed as \"http\" and \"grpc\" replace the listeners.";
+    "Under systemd, sockets passed as \"http\", \"https\", \"grpc\" and \"grpcs\" replace the "
+    "listeners.";
 
 CLI::App* AddSubcommand(CLI::App& app, const char* name, const char* description) {
   CLI::App* command = app.add_subcommand(name, description);
@@ -29,7 +30,7 @@ void AddListener(CLI::App* command, const char* flag, const char* description,
           flag,
           [out](const std::vector<std::string>& texts) { out->Assign(texts.begin(), texts.end()); },
           description)
-      ->type_name("HOST:PORT|unix:PATH")
+      ->type_name("HOST:PORT|tls:HOST:PORT|unix:PATH")
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
@@ -37,6 +38,13 @@ void AddListener(CLI::App* command, const char* flag, const char* description,
 template <typename T, typename Set>
 CLI::Option* AddNumber(CLI::App* command, const char* flag, const char* description, Set set) {
   return command->add_option_function<T>(flag, set, description)->check(CLI::PositiveNumber);
+}
+
+void AddFile(CLI::App* command, const char* flag, const char* description, std::string* out) {
+  command
+      ->add_option_function<std::string>(
+          flag, [out](const std::string& path) { *out = path; }, description)
+      ->type_name("FILE");
 }
 
 void AddEngineFlags(CLI::App* command, v1::Engine* engine) {
@@ -68,11 +76,7 @@ void AddServe(CLI::App& app, ServeOptions& options) {
   CLI::App* serve = AddSubcommand(app, "serve", "Serve a model over HTTP and gRPC");
   serve->footer(kPrecedence);
   v1::Config* flags = &options.flags;
-  serve
-      ->add_option_function<std::string>(
-          "--model", [flags](const std::string& path) { flags->set_model(path); },
-          "Model file (GGUF)")
-      ->type_name("FILE");
+  AddFile(serve, "--model", "Model file (GGUF)", flags->mutable_model());
   serve->add_option("--config", options.config_path, "Configuration (JSON, see config/hearth.json)")
       ->type_name("FILE");
   serve->add_flag("--check-config", options.check_config,
@@ -90,12 +94,11 @@ void AddServe(CLI::App& app, ServeOptions& options) {
           [flags](const std::string& path) { flags->mutable_engine()->set_cache_directory(path); },
           "Keeps weights there for the next start, about as large as the model file")
       ->type_name("DIR");
-  serve
-      ->add_option_function<std::string>(
-          "--key-file",
-          [flags](const std::string& path) { flags->mutable_auth()->set_key_file(path); },
-          "API keys, one a line")
-      ->type_name("FILE");
+  AddFile(serve, "--key-file", "API keys, one a line", flags->mutable_auth()->mutable_key_file());
+  v1::Tls* tls = flags->mutable_tls();
+  AddFile(serve, "--tls-certificate", "Certificate for tls: listeners (PEM)",
+          tls->mutable_certificate_file());
+  AddFile(serve, "--tls-private-key", "and its private key", tls->mutable_private_key_file());
 }
 
 void AddKvType(CLI::App* command, const char* flag, const char* description,

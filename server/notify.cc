@@ -53,13 +53,15 @@ absl::StatusOr<ActivatedListeners> TakeActivatedListeners() {
   }
   for (int i = 0; i < count; ++i) {
     const std::string_view name = names[i];
-    if (name != "http" && name != "grpc") {
-      return absl::InvalidArgumentError(
-          absl::StrCat("socket activation: descriptor ", SD_LISTEN_FDS_START + i,
-                       ": FileDescriptorName= is neither \"http\" nor \"grpc\""));
+    const bool http = name == "http" || name == "https";
+    const bool tls = name == "https" || name == "grpcs";
+    if (!http && !tls && name != "grpc") {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "socket activation: descriptor ", SD_LISTEN_FDS_START + i,
+          ": FileDescriptorName= is none of \"http\", \"https\", \"grpc\" and \"grpcs\""));
     }
-    HEARTH_ASSIGN_OR_RETURN(Listener listener, Listener::Adopt(SD_LISTEN_FDS_START + i));
-    (name == "http" ? listeners.http : listeners.grpc).push_back(std::move(listener));
+    HEARTH_ASSIGN_OR_RETURN(Listener listener, Listener::Adopt(SD_LISTEN_FDS_START + i, tls));
+    (http ? listeners.http : listeners.grpc).push_back(std::move(listener));
   }
   return listeners;
 }

@@ -26,7 +26,8 @@ struct ActivatedListeners {
   std::vector<Listener> grpc;
 };
 // Empty without activation. Row C18: an error when they are meant for another process, fewer than
-// promised, no listening stream sockets, or named other than "http" and "grpc".
+// promised, no listening stream sockets, or named other than "http" and "grpc", "https" and "grpcs"
+// for TLS.
 // REQUIRES: called once, before other threads start.
 absl::StatusOr<ActivatedListeners> TakeActivatedListeners();
 

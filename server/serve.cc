@@ -121,13 +121,13 @@ absl::StatusOr<std::vector<Listener>> BindAll(
   return listeners;
 }
 
-// The rule ValidateConfig has for addresses, for sockets that systemd has bound.
-absl::Status CheckReach(const std::vector<Listener>& listeners, const v1::Config& config) {
+// The rules ValidateConfig has for addresses, for sockets that systemd has bound.
+absl::Status CheckListeners(const std::vector<Listener>& listeners, const v1::Config& config) {
   for (const Listener& listener : listeners) {
-    if (listener.is_loopback() || MayServeNetwork(config)) continue;
-    return absl::FailedPreconditionError(absl::StrCat(
-        "socket activation: ", listener.name(), " is reachable from other machines; set ",
-        "auth.key_file, or auth.allow_unauthenticated to serve it without keys"));
+    const absl::Status status =
+        CheckListener(listener.name(), listener.is_loopback(), listener.is_tls(), config);
+    if (status.ok()) continue;
+    return absl::FailedPreconditionError(absl::StrCat("socket activation: ", status.message()));
   }
   return absl::OkStatus();
 }
@@ -142,8 +142,8 @@ absl::StatusOr<ActivatedListeners> OpenListeners(const v1::Config& config) {
   if (listeners.grpc.empty()) {
     HEARTH_ASSIGN_OR_RETURN(listeners.grpc, BindAll(listen.grpc(), listen.unix_mode()));
   }
-  HEARTH_RETURN_IF_ERROR(CheckReach(listeners.http, config));
-  HEARTH_RETURN_IF_ERROR(CheckReach(listeners.grpc, config));
+  HEARTH_RETURN_IF_ERROR(CheckListeners(listeners.http, config));
+  HEARTH_RETURN_IF_ERROR(CheckListeners(listeners.grpc, config));
   return listeners;
 }
 
@@ -201,12 +201,18 @@ std::string Human(double value, const char* unit) {
   return absl::StrFormat("%.*f%s%s", value < 10 && i > 0 ? 1 : 0, value, prefixes[i], unit);
 }
 
+std::string HttpUrl(absl::string_view listener) {
+  if (absl::StartsWith(listener, "unix:")) return std::string(listener);
+  const bool tls = absl::ConsumePrefix(&listener, "tls:");
+  return absl::StrCat(tls ? "https://" : "http://", listener);
+}
+
 // A request to try, for the terminal.
 std::string CurlLine(const Daemon& daemon, absl::string_view listener) {
   const bool chat = daemon.chat_format() != nullptr;
   const std::string where = absl::ConsumePrefix(&listener, "unix:")
                                 ? absl::StrCat("--unix-socket ", listener, " http://localhost")
-                                : absl::StrCat("http://", listener);
+                                : HttpUrl(listener);
   return absl::StrCat(
       "curl ", where, chat ? "/v1/chat/completions" : "/v1/completions",
       daemon.keys().empty() ? "" : " -H \"Authorization: Bearer $KEY\"",
@@ -231,19 +237,25 @@ void PrintWelcome(const Daemon& daemon, const ListenerNames& names) {
                info.weights_from_cache ? daemon.config().engine().cache_directory()
                                        : daemon.config().model());
   absl::PrintF("  compute %s, %d threads\n", info.isa, info.threads);
-  for (const std::string& name : names.http) {
-    absl::PrintF("  http    %s%s\n", absl::StartsWith(name, "unix:") ? "" : "http://", name);
-  }
+  for (const std::string& name : names.http) absl::PrintF("  http    %s\n", HttpUrl(name));
   for (const std::string& name : names.grpc) absl::PrintF("  grpc    %s\n", name);
   absl::PrintF("Try: %s\n", CurlLine(daemon, names.http.front()));
   fflush(stdout);
 }
 
+void WarnOfPlainListeners(const std::vector<Listener>& listeners) {
+  for (const Listener& listener : listeners) {
+    if (listener.is_loopback() || listener.is_tls()) continue;
+    spdlog::warn("{}: API keys and prompts cross the network unencrypted; see tls: in listen",
+                 listener.name());
+  }
+}
+
 // The running daemon. Members end in reverse order: transports before what they serve.
 class Service {
  public:
-  Service(v1::Config config, ApiKeys keys, Signals& signals)
-      : daemon_(std::move(config), std::move(keys)), signals_(signals) {}
+  Service(v1::Config config, ApiKeys keys, TlsCredentials tls, Signals& signals)
+      : daemon_(std::move(config), std::move(keys), std::move(tls)), signals_(signals) {}
 
   // Opens the listeners, so that clients are told "loading" instead of being refused.
   absl::Status Open();
@@ -266,6 +278,10 @@ class Service {
 
 absl::Status Service::Open() {
   HEARTH_ASSIGN_OR_RETURN(ActivatedListeners listeners, OpenListeners(daemon_.config()));
+  if (!daemon_.keys().empty()) {
+    WarnOfPlainListeners(listeners.http);
+    WarnOfPlainListeners(listeners.grpc);
+  }
   for (const Listener& listener : listeners.http) names_.http.push_back(listener.name());
   for (const Listener& listener : listeners.grpc) names_.grpc.push_back(listener.name());
   HEARTH_ASSIGN_OR_RETURN(http_, HttpServer::Start(daemon_, std::move(listeners.http)));
@@ -315,9 +331,11 @@ int Service::Run() {
 void Service::Reload() {
   const absl::Status status = daemon_.Reload();
   if (status.ok()) {
-    spdlog::info("SIGHUP: read keys again; all else is read at start only");
-  } else {
-    spdlog::error("SIGHUP: {}; what was read before stays", std::string(status.message()));
+    spdlog::info("SIGHUP: read keys and certificates again; all else is read at start only");
+    return;
+  }
+  for (const absl::string_view line : absl::StrSplit(status.message(), '\n')) {
+    spdlog::error("SIGHUP: {}; what was read before stays", std::string(line));
   }
 }
 
@@ -341,6 +359,8 @@ int Serve(const ServeOptions& options) {
   if (!config.ok()) return Fail(config.status(), kExitConfig);
   absl::StatusOr<ApiKeys> keys = ApiKeys::Read(config->auth().key_file());
   if (!keys.ok()) return Fail(keys.status(), kExitConfig);
+  absl::StatusOr<TlsCredentials> tls = TlsCredentials::Read(config->tls());
+  if (!tls.ok()) return Fail(tls.status(), kExitConfig);
   if (options.check_config) {
     absl::PrintF("The configuration is valid.\n");
     return kExitOk;
@@ -351,7 +371,7 @@ int Serve(const ServeOptions& options) {
   ReturnFreedMemory();
   StartLog(config->log().level());
   Signals signals;  // before any thread
-  Service service(*std::move(config), *std::move(keys), signals);
+  Service service(*std::move(config), *std::move(keys), *std::move(tls), signals);
   if (absl::Status status = service.Open(); !status.ok()) {
     return Fail(status, OpenExitCode(status));
   }

@@ -20,9 +20,11 @@ Acceptor::Acceptor(grpc::ServerBuilder& builder, int max_connections, Metrics& m
 
 Acceptor::~Acceptor() { Close(); }
 
-absl::Status Acceptor::Start(std::vector<Listener> listeners, const Relay::Limits& limits) {
-  HEARTH_ASSIGN_OR_RETURN(
-      relay_, Relay::Start(limits, [this](int open) { metrics_.SetConnections("grpc", open); }));
+absl::Status Acceptor::Start(std::vector<Listener> listeners, const Relay::Limits& limits,
+                             const TlsCredentials& tls) {
+  HEARTH_ASSIGN_OR_RETURN(relay_, Relay::Start(limits, tls, [this](int open) {
+                            metrics_.SetConnections("grpc", open);
+                          }));
   HEARTH_ASSIGN_OR_RETURN(loop_, AcceptLoop::Start(
                                      std::move(listeners), [this](Connection c) { Receive(c); },
                                      [this] { metrics_.CountShed("grpc"); }));

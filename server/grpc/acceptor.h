@@ -24,7 +24,8 @@ class Acceptor {
   ~Acceptor();
 
   // REQUIRES: the built server runs, and outlives the time until Close.
-  absl::Status Start(std::vector<Listener> listeners, const Relay::Limits& limits);
+  absl::Status Start(std::vector<Listener> listeners, const Relay::Limits& limits,
+                     const TlsCredentials& tls);
   // Closes the listeners; connections live on.
   void Close();
   // Lets the last words of a server that has shut down reach its clients, and ends what is left.

@@ -112,8 +112,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Daemon& daemon,
   server->SetServing(false);
   const Relay::Limits relay_limits{
       .max_header_block = static_cast<size_t>(limits.max_header_bytes()),
+      .handshake_timeout = std::chrono::milliseconds(limits.header_timeout_ms()),
       .write_timeout = std::chrono::milliseconds(limits.write_timeout_ms())};
-  HEARTH_RETURN_IF_ERROR(server->state_->acceptor->Start(std::move(listeners), relay_limits));
+  HEARTH_RETURN_IF_ERROR(
+      server->state_->acceptor->Start(std::move(listeners), relay_limits, daemon.tls()));
   return server;
 }
 

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -19,14 +20,18 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "server/byte_stream.h"
 #include "server/grpc/frame_checker.h"
 
 namespace hearth::server {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+using Result = ByteStream::Result;
 
+// A whole record of TLS: nothing is left inside OpenSSL, where epoll does not see it.
 constexpr size_t kBufferBytes = 16 * 1024;
+static_assert(kBufferBytes >= SSL3_RT_MAX_PLAIN_LENGTH);
 constexpr int kBuffersPerTurn = 4;       // of one connection, before the others have theirs
 constexpr int kSocketBytes = 64 * 1024;  // larger kernel buffers hide a stalled reader
 constexpr int kUserTimeoutMs = 20'000;
@@ -67,13 +72,14 @@ class Flow {
   // Moves what it can, within a turn's share. False when the connection is over. `check` sees
   // bytes before they pass.
   template <typename Check>
-  bool Move(int from, int to, const Check& check) {
+  bool Move(ByteStream& from, ByteStream& to, const Check& check) {
     for (int i = 0; i < kBuffersPerTurn; ++i) {
       if (empty() && !Read(from, check)) return false;
       if (empty()) return true;
-      const ssize_t n = send(to, buffer_.data() + begin_, end_ - begin_, MSG_NOSIGNAL);
-      if (n < 0) return errno == EAGAIN || errno == EINTR;
-      begin_ += static_cast<size_t>(n);
+      size_t sent;
+      const Result result = to.Write({buffer_.data() + begin_, end_ - begin_}, sent);
+      if (result != Result::kMoved) return result == Result::kWait;
+      begin_ += sent;
       moved_ = Clock::now();
     }
     return true;
@@ -81,16 +87,16 @@ class Flow {
 
  private:
   template <typename Check>
-  bool Read(int from, const Check& check) {
+  bool Read(ByteStream& from, const Check& check) {
     if (ended_) return true;
-    const ssize_t n = recv(from, buffer_.data(), buffer_.size(), 0);
-    if (n < 0) return errno == EAGAIN || errno == EINTR;
-    if (n == 0) {
-      ended_ = true;
-      return true;
+    size_t got;
+    const Result result = from.Read(buffer_.data(), buffer_.size(), got);
+    if (result != Result::kMoved) {
+      ended_ = result == Result::kEnd;
+      return result != Result::kFailed;
     }
     begin_ = 0;
-    end_ = static_cast<size_t>(n);
+    end_ = got;
     moved_ = Clock::now();
     return check(std::string_view(buffer_.data(), end_));
   }
@@ -107,13 +113,8 @@ class Flow {
 // A client and its socket to gRPC. Used by the relay's thread only, once it is in the map.
 class Relay::Link {
  public:
-  Link(int client, int inner, size_t max_header_block)
-      : client_(client), inner_(inner), checker_(max_header_block, Clock::now()) {}
-  ~Link() {
-    close(client_);
-    close(inner_);
-  }
-  Link(const Link&) = delete;
+  Link(const Connection& client, const TlsCredentials& tls, int inner, size_t max_header_block)
+      : client_(client, tls, kAlpnHttp2), inner_(inner), checker_(max_header_block, Clock::now()) {}
 
   // False when the connection is over.
   bool Move() {
@@ -121,11 +122,15 @@ class Relay::Link {
       return checker_.Check(bytes, Clock::now()).ok();
     };
     const auto trusted = [](std::string_view) { return true; };
-    if (!up_.Move(client_, inner_, checked) || !down_.Move(inner_, client_, trusted)) return false;
+    if (!up_.Move(client_, inner_, checked)) return false;
+    if (!down_.Move(inner_, client_, trusted)) return false;
     return !(down_.ended() && down_.empty()) && !(up_.ended() && up_.empty());
   }
 
-  bool StalledSince(Clock::time_point then) const { return !down_.empty() && down_.moved() < then; }
+  bool Stalled(Clock::time_point now, const Limits& limits) const {
+    if (!client_.established()) return now - began_ > limits.handshake_timeout;
+    return !down_.empty() && now - down_.moved() > limits.write_timeout;
+  }
 
   // Asks for what the two flows wait for.
   bool Watch(int epoll_fd, uint64_t id) {
@@ -136,20 +141,22 @@ class Relay::Link {
  private:
   // A descriptor that nothing is wanted of is taken out: it could be closed at its other end, and
   // epoll would say so for ever. One of the two is always in.
-  static bool WatchOne(int epoll_fd, uint64_t id, int fd, const Flow& from_it, const Flow& to_it,
-                       bool& watched) {
+  static bool WatchOne(int epoll_fd, uint64_t id, const ByteStream& end, const Flow& from_it,
+                       const Flow& to_it, bool& watched) {
     epoll_event event{};
-    event.events = (from_it.wants_read() ? EPOLLIN : 0u) | (to_it.empty() ? 0u : EPOLLOUT);
+    if (from_it.wants_read()) event.events |= static_cast<uint32_t>(end.read_event());
+    if (!to_it.empty()) event.events |= static_cast<uint32_t>(end.write_event());
     event.data.u64 = id;
     const bool wanted = event.events != 0;
     if (!wanted && !watched) return true;
     const int operation = !wanted ? EPOLL_CTL_DEL : watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
     watched = wanted;
-    return epoll_ctl(epoll_fd, operation, fd, &event) == 0;
+    return epoll_ctl(epoll_fd, operation, end.fd(), &event) == 0;
   }
 
-  const int client_;
-  const int inner_;
+  const Clock::time_point began_ = Clock::now();
+  ByteStream client_;
+  ByteStream inner_;
   FrameChecker checker_;
   Flow up_;    // client to gRPC
   Flow down_;  // gRPC to client
@@ -157,7 +164,7 @@ class Relay::Link {
   bool inner_watched_ = false;
 };
 
-absl::StatusOr<std::unique_ptr<Relay>> Relay::Start(const Limits& limits,
+absl::StatusOr<std::unique_ptr<Relay>> Relay::Start(const Limits& limits, const TlsCredentials& tls,
                                                     std::function<void(int)> on_count) {
   const int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   const int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -168,11 +175,13 @@ absl::StatusOr<std::unique_ptr<Relay>> Relay::Start(const Limits& limits,
     if (wake_fd >= 0) close(wake_fd);
     return status;
   }
-  return std::unique_ptr<Relay>(new Relay(limits, std::move(on_count), epoll_fd, wake_fd));
+  return std::unique_ptr<Relay>(new Relay(limits, tls, std::move(on_count), epoll_fd, wake_fd));
 }
 
-Relay::Relay(const Limits& limits, std::function<void(int)> on_count, int epoll_fd, int wake_fd)
+Relay::Relay(const Limits& limits, const TlsCredentials& tls, std::function<void(int)> on_count,
+             int epoll_fd, int wake_fd)
     : limits_(limits),
+      tls_(tls),
       on_count_(std::move(on_count)),
       epoll_fd_(epoll_fd),
       wake_fd_(wake_fd),
@@ -193,7 +202,7 @@ absl::StatusOr<int> Relay::Connect(const Connection& client) {
     return absl::ErrnoToStatus(errno, "socketpair");
   }
   for (int fd : pair) SetOption(fd, SOL_SOCKET, SO_SNDBUF, kSocketBytes);
-  auto link = std::make_shared<Link>(client.fd, pair[0], limits_.max_header_block);
+  auto link = std::make_shared<Link>(client, tls_, pair[0], limits_.max_header_block);
   std::lock_guard<std::mutex> lock(mutex_);
   const uint64_t id = next_id_++;
   const std::string name = absl::StrCat(kNamePrefix, instance_, "/", id, "/", PeerName(client));
@@ -240,20 +249,21 @@ void Relay::Drop(uint64_t id) {
 }
 
 void Relay::DropStalled() {
-  const Clock::time_point then = Clock::now() - limits_.write_timeout;
+  const Clock::time_point now = Clock::now();
   std::vector<std::pair<uint64_t, std::shared_ptr<Link>>> links;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     links.assign(links_.begin(), links_.end());
   }
   for (const auto& [id, link] : links) {
-    if (link->StalledSince(then)) Drop(id);
+    if (link->Stalled(now, limits_)) Drop(id);
   }
 }
 
 void Relay::Run() {
   std::array<epoll_event, 64> events;
-  const std::chrono::milliseconds period = limits_.write_timeout / 4;
+  const std::chrono::milliseconds period =
+      std::min(limits_.handshake_timeout, limits_.write_timeout) / 4;
   Clock::time_point next_look = Clock::now();
   while (true) {
     int wait_ms = -1;  // an idle daemon does not wake up

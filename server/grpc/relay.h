@@ -1,7 +1,7 @@
-// Stands between clients' sockets and gRPC's: bytes go through the frame checker on their way in,
-// and gRPC reads them from a socket whose peer is named after the client. The name is how a call
-// learns whose it is: gRPC 1.51 shows it nothing but its peer's address, and all clients of a Unix
-// socket have the same one.
+// Stands between clients' sockets and gRPC's: TLS ends here, bytes go through the frame checker on
+// their way in, and gRPC reads them from a socket whose peer is named after the client. The name is
+// how a call learns whose it is: gRPC 1.51 shows it nothing but its peer's address, and all clients
+// of a Unix socket have the same one.
 #ifndef HEARTH_SERVER_GRPC_RELAY_H_
 #define HEARTH_SERVER_GRPC_RELAY_H_
 
@@ -17,21 +17,25 @@
 
 #include "absl/status/statusor.h"
 #include "server/accept_loop.h"
+#include "server/tls.h"
 
 namespace hearth::server {
 
 // One thread for all connections, with two buffers of fixed size each. A connection ends when
-// either side closes or fails, when the checker refuses it, or when its client takes nothing for
-// the write timeout.
+// either side closes or fails, when the checker refuses it, when its client takes nothing for the
+// write timeout, or when its TLS is not established in time.
 class Relay {
  public:
   struct Limits {
     size_t max_header_block;
+    std::chrono::milliseconds handshake_timeout;
     std::chrono::milliseconds write_timeout;
   };
 
-  // `on_count` learns the number of open connections at each change, on any thread.
+  // `tls` is that of TLS listeners, and outlives the relay. `on_count` learns the number of open
+  // connections at each change, on any thread.
   static absl::StatusOr<std::unique_ptr<Relay>> Start(const Limits& limits,
+                                                      const TlsCredentials& tls,
                                                       std::function<void(int)> on_count);
   ~Relay();  // Stop without patience
 
@@ -46,13 +50,15 @@ class Relay {
  private:
   class Link;
 
-  Relay(const Limits& limits, std::function<void(int)> on_count, int epoll_fd, int wake_fd);
+  Relay(const Limits& limits, const TlsCredentials& tls, std::function<void(int)> on_count,
+        int epoll_fd, int wake_fd);
   void Run();
   void Drop(uint64_t id);
   void DropStalled();
   std::shared_ptr<Link> Find(uint64_t id);
 
   const Limits limits_;
+  const TlsCredentials& tls_;
   const std::function<void(int)> on_count_;
   const int epoll_fd_;
   const int wake_fd_;

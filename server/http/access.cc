@@ -42,7 +42,7 @@ std::optional<HttpError> CheckHost(const RequestHead& head, const Listener& list
   const std::optional<std::string> host = HostName(*header);
   // A listener's own address is a loopback literal, 127.0.0.2 for one.
   const bool allowed =
-      host && (IsLoopbackName(*host) || HostName(listener.name()) == host ||
+      host && (IsLoopbackName(*host) || *host == listener.host() ||
                std::any_of(config.allowed_hosts().begin(), config.allowed_hosts().end(),
                            [&](const std::string& name) { return EqualsIgnoreCase(name, *host); }));
   if (allowed) return std::nullopt;

@@ -1,11 +1,9 @@
 #include "server/http/client_socket.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -13,6 +11,7 @@ namespace hearth::server {
 namespace {
 
 using std::chrono::milliseconds;
+using Result = ByteStream::Result;
 
 // Small, so that the kernel does not hide a reader that has stalled.
 constexpr int kSendBuffer = 64 * 1024;
@@ -26,8 +25,9 @@ int RemainingMs(SteadyClock::time_point deadline) {
 
 }  // namespace
 
-ClientSocket::ClientSocket(const Connection& connection, milliseconds write_timeout)
-    : connection_(connection), write_timeout_(write_timeout) {
+ClientSocket::ClientSocket(const Connection& connection, const TlsCredentials& tls,
+                           milliseconds write_timeout)
+    : connection_(connection), write_timeout_(write_timeout), stream_(connection, tls, kAlpnHttp1) {
   const int fd = connection_.fd;
   setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof(kSendBuffer));
   if (connection_.listener->is_unix()) return;
@@ -37,20 +37,24 @@ ClientSocket::ClientSocket(const Connection& connection, milliseconds write_time
   setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUserTimeoutMs, sizeof(kUserTimeoutMs));
 }
 
-ClientSocket::~ClientSocket() { close(connection_.fd); }
+bool ClientSocket::Handshake(SteadyClock::time_point deadline) {
+  while (SteadyClock::now() < deadline) {
+    const Result result = stream_.Handshake();
+    if (result != Result::kWait) return result == Result::kMoved;
+    WaitFor(stream_.read_event(), deadline);
+  }
+  return false;
+}
 
 ClientSocket::Read ClientSocket::ReadSome(char* data, size_t size, size_t& got,
                                           SteadyClock::time_point deadline, int interrupt_fd) {
   got = 0;
   while (SteadyClock::now() < deadline) {
     // What has come is read before an interruption counts.
-    const ssize_t n = recv(connection_.fd, data, size, MSG_DONTWAIT);
-    if (n > 0) {
-      got = static_cast<size_t>(n);
-      return Read::kData;
-    }
-    if (n == 0 || (errno != EAGAIN && errno != EINTR)) return Read::kClosed;
-    pollfd polled[2] = {{connection_.fd, POLLIN, 0}, {interrupt_fd, POLLIN, 0}};
+    const Result result = stream_.Read(data, size, got);
+    if (result == Result::kMoved) return Read::kData;
+    if (result != Result::kWait) return Read::kClosed;
+    pollfd polled[2] = {{connection_.fd, stream_.read_event(), 0}, {interrupt_fd, POLLIN, 0}};
     const int ready = poll(polled, 2, RemainingMs(deadline));
     if (ready > 0 && polled[0].revents == 0) return Read::kInterrupted;
   }
@@ -68,13 +72,13 @@ bool ClientSocket::WaitFor(short events, SteadyClock::time_point deadline) const
 bool ClientSocket::Write(std::string_view bytes) {
   const SteadyClock::time_point deadline = SteadyClock::now() + write_timeout_;
   while (!failed_ && !bytes.empty()) {
-    const ssize_t n = send(connection_.fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (n >= 0) {
-      bytes.remove_prefix(static_cast<size_t>(n));
-    } else if (errno == EAGAIN) {
-      failed_ = !WaitFor(POLLOUT, deadline);
-    } else if (errno != EINTR) {
-      failed_ = true;
+    size_t sent;
+    const Result result = stream_.Write(bytes, sent);
+    bytes.remove_prefix(sent);
+    if (result == Result::kWait) {
+      failed_ = !WaitFor(stream_.write_event(), deadline);
+    } else {
+      failed_ = result != Result::kMoved;
     }
     failed_ = failed_ || (!bytes.empty() && SteadyClock::now() >= deadline);
   }
@@ -89,8 +93,13 @@ ClientSocket::Peer ClientSocket::peer() const {
 }
 
 void ClientSocket::Linger(milliseconds limit) {
-  if (failed_ || shutdown(connection_.fd, SHUT_WR) != 0) return;
+  if (failed_) return;
   const SteadyClock::time_point deadline = SteadyClock::now() + limit;
+  Result ended;
+  while ((ended = stream_.EndWriting()) == Result::kWait) {
+    if (!WaitFor(stream_.write_event(), deadline)) return;
+  }
+  if (ended == Result::kFailed) return;
   char dropped[4096];
   size_t got;
   while (ReadSome(dropped, sizeof(dropped), got, deadline, -1) == Read::kData) {

@@ -7,6 +7,8 @@
 #include <string_view>
 
 #include "server/accept_loop.h"
+#include "server/byte_stream.h"
+#include "server/tls.h"
 
 namespace hearth::server {
 
@@ -20,10 +22,14 @@ class ClientSocket {
   // wrote since has been answered with RST yet.
   enum class Peer { kOpen, kHalfClosed, kGone };
 
-  ClientSocket(const Connection& connection, std::chrono::milliseconds write_timeout);
-  ~ClientSocket();  // closes
+  // Takes the connection's descriptor over. `tls` is that of TLS listeners.
+  ClientSocket(const Connection& connection, const TlsCredentials& tls,
+               std::chrono::milliseconds write_timeout);
   ClientSocket(const ClientSocket&) = delete;
   ClientSocket& operator=(const ClientSocket&) = delete;
+
+  // What TLS needs before the first request; false when it fails or takes longer.
+  bool Handshake(SteadyClock::time_point deadline);
 
   // Waits for bytes until `deadline`, or until `interrupt_fd` (-1: none) is readable, and reads at
   // most `size` of them.
@@ -47,6 +53,7 @@ class ClientSocket {
 
   const Connection connection_;
   const std::chrono::milliseconds write_timeout_;
+  ByteStream stream_;
   bool failed_ = false;
 };
 

@@ -168,6 +168,7 @@ Gate::Gate(GateState& state, ClientSocket& socket) : state_(state), socket_(sock
 }
 
 void Gate::Run() {
+  if (!socket_.Handshake(SteadyClock::now() + state_.limits.header_timeout)) return;
   try {
     while (ServeOne()) {
     }
@@ -252,16 +253,17 @@ Gate::Step Gate::Admit(Exchange& exchange) {
 Gate::Step Gate::AdmitClient(Exchange& exchange) {
   const RequestHead& head = exchange.request.head;
   const Connection& connection = socket_.connection();
-  const v1::Listen& config = state_.daemon.config().listen();
+  const Daemon& daemon = state_.daemon;
+  const v1::Listen& config = daemon.config().listen();
   if (const auto refusal = CheckHost(head, *connection.listener, config)) {
     return exchange.Refuse(*refusal);
   }
   if (const auto refusal = CheckOrigin(head)) return exchange.Refuse(*refusal);
   if (IsPreflight(head)) return AnswerPreflight(exchange);
   exchange.request.client = PeerName(connection);
-  const bool open = exchange.row != nullptr && !exchange.row->needs_key;
-  if (open || state_.daemon.keys().empty()) return Step::kGo;
-  absl::StatusOr<std::string> name = Authenticate(head, state_.daemon.keys());
+  if (exchange.row != nullptr && !exchange.row->needs_key) return Step::kGo;
+  if (daemon.keys().empty()) return Step::kGo;
+  absl::StatusOr<std::string> name = Authenticate(head, daemon.keys());
   if (!name.ok()) return exchange.Refuse(ToHttpError(name.status()));
   exchange.request.client = *std::move(name);
   return Step::kGo;

@@ -30,7 +30,7 @@ struct GateLimits {
   uint64_t max_body;
   uint64_t max_bodies;  // bytes of all bodies that have come and are not yet parsed
   int max_connections;
-  std::chrono::milliseconds header_timeout;  // from a head's first byte to its last
+  std::chrono::milliseconds header_timeout;  // from a head's first byte to its last; of handshakes
   std::chrono::milliseconds body_timeout;
   std::chrono::milliseconds idle_timeout;  // for a head's first byte
   std::chrono::milliseconds write_timeout;

@@ -21,7 +21,12 @@ namespace {
 constexpr size_t kStackBytes = 512 * 1024;
 
 // Refuses a connection there is no room for, without waiting for anything: on the accept thread.
+// One of TLS would have to shake hands to hear why.
 void Shed(const Connection& connection) {
+  if (connection.listener->is_tls()) {
+    close(connection.fd);
+    return;
+  }
   HttpError error = Refusal(503, "too many connections");
   error.code = "overloaded";
   const std::string body = ErrorBody(error);
@@ -132,7 +137,7 @@ void* HttpServer::RunThread(void* served) {
 }
 
 void HttpServer::Serve(const Connection& connection) {
-  ClientSocket socket(connection, state_.limits.write_timeout);
+  ClientSocket socket(connection, daemon_.tls(), state_.limits.write_timeout);
   {
     Gate gate(state_, socket);
     gate.Run();

@@ -262,6 +262,41 @@ TEST(Config, C7_BeyondLoopbackNeedsKeys) {
   EXPECT_TRUE(Validate(R"({"listen": {"http": ["[::1]:80", "unix:/run/x", "localhost:0"]}})").ok());
 }
 
+TEST(Config, C7_TlsAloneIsNoReasonToServeTheNetwork) {
+  const auto error = [](const char* tls) {
+    return std::string(Validate(absl::StrFormat(R"({"listen": {"http": ["tls:0.0.0.0:443"]},
+                                                    "tls": {%s}})",
+                                                tls))
+                           .message());
+  };
+  EXPECT_THAT(error(R"("certificate_file": "/c", "private_key_file": "/k")"),
+              HasSubstr("listen.http[0]: tls:0.0.0.0:443 is reachable from other machines"));
+  EXPECT_EQ(error(R"("certificate_file": "/c", "private_key_file": "/k", "client_ca_file": "/a")"),
+            "");
+  // Whom a plain listener serves shows no certificate.
+  EXPECT_THAT(std::string(Validate(R"({"listen": {"http": ["0.0.0.0:80"]},
+                                       "tls": {"certificate_file": "/c", "private_key_file": "/k",
+                                               "client_ca_file": "/a"}})")
+                              .message()),
+              HasSubstr("is reachable from other machines"));
+}
+
+TEST(Config, TlsFilesGoTogether) {
+  const auto errors = [](const char* json) {
+    return LinesOf(std::string(Validate(json).message()));
+  };
+  EXPECT_THAT(errors(R"({"listen": {"grpc": ["tls:127.0.0.1:1"]}})"),
+              ElementsAre("listen.grpc[0]: tls:127.0.0.1:1 needs tls.certificate_file and "
+                          "tls.private_key_file"));
+  for (const char* name : {"certificate_file", "private_key_file"}) {
+    EXPECT_THAT(
+        errors(absl::StrFormat(R"({"tls": {"%s": "/f"}})", name).c_str()),
+        ElementsAre("tls: expected both certificate_file and private_key_file, or neither"));
+  }
+  EXPECT_THAT(errors(R"({"tls": {"client_ca_file": "/f"}})"),
+              ElementsAre("tls.client_ca_file: expected tls.certificate_file with it"));
+}
+
 TEST(Config, C9_CacheSmallerThanOneSequence) {
   EXPECT_THAT(ErrorOf(R"({"engine": {"kv_tokens": 31}})"), HasSubstr("expected 32 to"));
   EXPECT_THAT(

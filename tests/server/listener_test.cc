@@ -54,6 +54,12 @@ TEST(ListenAddress, ParsesAddresses) {
   EXPECT_FALSE(ParseListenAddress("0.0.0.0:1")->is_loopback());
   EXPECT_FALSE(ParseListenAddress("[::]:1")->is_loopback());
   EXPECT_FALSE(ParseListenAddress("192.168.1.2:1")->is_loopback());
+  const auto tls = ParseListenAddress("tls:[::]:8443");
+  ASSERT_TRUE(tls.ok());
+  EXPECT_TRUE(tls->tls);
+  EXPECT_FALSE(tls->is_loopback());
+  EXPECT_EQ(tls->host, "::");
+  EXPECT_FALSE(v4->tls);
   const auto local = ParseListenAddress("unix:/run/x.sock");
   ASSERT_TRUE(local.ok());
   EXPECT_EQ(local->unix_path, "/run/x.sock");
@@ -70,6 +76,18 @@ TEST(ListenAddress, C6_RefusesOthers) {
         std::string("unix:x.sock"), absl::StrCat("unix:/", std::string(200, 'x'))}) {
     EXPECT_TRUE(absl::IsInvalidArgument(ParseListenAddress(text).status())) << text;
   }
+  for (const char* text : {"tls:", "tls:80", "tls:unix:/run/x.sock", "tls:tls:127.0.0.1:80",
+                           "TLS:127.0.0.1:80", "tls:example.org:80"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(ParseListenAddress(text).status())) << text;
+  }
+}
+
+TEST(Listener, TlsIsPartOfItsName) {
+  const auto listener = Listener::Bind(*ParseListenAddress("tls:127.0.0.1:0"), 0600);
+  ASSERT_TRUE(listener.ok()) << listener.status();
+  EXPECT_TRUE(listener->is_tls());
+  EXPECT_EQ(listener->host(), "127.0.0.1");
+  EXPECT_EQ(listener->name(), absl::StrCat("tls:127.0.0.1:", listener->port()));
 }
 
 TEST(Listener, PortZeroBecomesAPort) {
@@ -77,7 +95,9 @@ TEST(Listener, PortZeroBecomesAPort) {
   ASSERT_TRUE(listener.ok()) << listener.status();
   EXPECT_GT(listener->port(), 0);
   EXPECT_EQ(listener->name(), absl::StrCat("127.0.0.1:", listener->port()));
+  EXPECT_EQ(listener->host(), "127.0.0.1");
   EXPECT_TRUE(listener->is_loopback());
+  EXPECT_FALSE(listener->is_tls());
   EXPECT_FALSE(listener->is_unix());
 }
 

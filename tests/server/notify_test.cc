@@ -8,6 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -131,7 +132,7 @@ class ActivationTest : public testing::Test {
       setenv("LISTEN_PID", absl::StrCat(getpid() + (our_pid ? 0 : 1)).c_str(), 1);
       const auto taken = TakeActivatedListeners();
       const std::string answer =
-          taken.ok() ? absl::StrCat(taken->http.size(), " http, ", taken->grpc.size(), " grpc")
+          taken.ok() ? absl::StrCat(Count(taken->http, "http"), ", ", Count(taken->grpc, "grpc"))
                      : std::string(taken.status().message());
       _exit(write(out, answer.data(), answer.size()) < 0);
     }
@@ -141,6 +142,14 @@ class ActivationTest : public testing::Test {
     close(pipe_fds[0]);
     waitpid(child, nullptr, 0);
     return answer;
+  }
+
+  // "2 http", "2 http (1 tls)".
+  static std::string Count(const std::vector<Listener>& listeners, const char* what) {
+    const auto tls = std::count_if(listeners.begin(), listeners.end(),
+                                   [](const Listener& listener) { return listener.is_tls(); });
+    return absl::StrCat(listeners.size(), " ", what,
+                        tls > 0 ? absl::StrCat(" (", tls, " tls)") : "");
   }
 
   int ListeningSocket() {
@@ -166,6 +175,7 @@ TEST_F(ActivationTest, NamesSayTheTransport) {
   const int b = ListeningSocket();
   const int c = ListeningSocket();
   EXPECT_EQ(Take({a, b, c}, "3", "http:grpc:http"), "2 http, 1 grpc");
+  EXPECT_EQ(Take({a, b, c}, "3", "https:grpcs:http"), "2 http (1 tls), 1 grpc (1 tls)");
 }
 
 TEST_F(ActivationTest, C18_OfAnotherProcess) {
@@ -181,7 +191,8 @@ TEST_F(ActivationTest, C18_WrongCount) {
 }
 
 TEST_F(ActivationTest, C18_WrongName) {
-  EXPECT_THAT(Take({ListeningSocket()}, "1", "web"), HasSubstr("neither \"http\" nor \"grpc\""));
+  EXPECT_THAT(Take({ListeningSocket()}, "1", "web"),
+              HasSubstr("none of \"http\", \"https\", \"grpc\" and \"grpcs\""));
 }
 
 TEST_F(ActivationTest, C18_WrongKindOfDescriptor) {

@@ -67,6 +67,7 @@ std::string PeerSeenThrough(const ListenAddress& address) {
   Metrics metrics;
   grpc::ServerBuilder builder;
   builder.RegisterService(&service);
+  const TlsCredentials none;
   Acceptor acceptor(builder, /*max_connections=*/4, metrics);
   const auto server = builder.BuildAndStart();
   auto listener = Listener::Bind(address, 0600);
@@ -74,8 +75,11 @@ std::string PeerSeenThrough(const ListenAddress& address) {
   std::vector<Listener> listeners;
   listeners.push_back(*std::move(listener));
   EXPECT_TRUE(acceptor
-                  .Start(std::move(listeners), {.max_header_block = 16384,
-                                                .write_timeout = std::chrono::milliseconds(1000)})
+                  .Start(std::move(listeners),
+                         {.max_header_block = 16384,
+                          .handshake_timeout = std::chrono::milliseconds(1000),
+                          .write_timeout = std::chrono::milliseconds(1000)},
+                         none)
                   .ok());
   const auto control = v1::Control::NewStub(
       grpc::CreateChannel(acceptor.listeners()[0].name(), grpc::InsecureChannelCredentials()));

@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "tests/server/grpc/http2_connection.h"
 #include "tests/server/grpc/served_daemon.h"
+#include "tests/server/tls_client.h"
 
 namespace hearth::server {
 namespace {
@@ -27,19 +29,21 @@ constexpr char kPreface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 class RelayTest : public testing::Test {
  protected:
   void SetUp() override {
-    auto listener = Listener::Bind(
+    auto bound = Listener::Bind(
         {.host = "", .port = 0, .unix_path = absl::StrCat(testing::TempDir(), "relay-", getpid())},
         0600);
-    ASSERT_TRUE(listener.ok()) << listener.status();
-    listener_.emplace(*std::move(listener));
-    auto relay = Relay::Start({.max_header_block = 16384, .write_timeout = milliseconds(300)},
-                              [this](int open) { open_ = open; });
+    ASSERT_TRUE(bound.ok()) << bound.status();
+    listener_.emplace(*std::move(bound));
+    auto relay = Relay::Start({.max_header_block = 16384,
+                               .handshake_timeout = milliseconds(2000),
+                               .write_timeout = milliseconds(300)},
+                              tls_, [this](int open) { open_ = open; });
     ASSERT_TRUE(relay.ok()) << relay.status();
     relay_ = *std::move(relay);
     int pair[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     client_ = pair[0];
-    auto inner = relay_->Connect({.fd = pair[1], .listener = &*listener_, .peer_uid = 1234});
+    auto inner = relay_->Connect({.fd = pair[1], .listener = &listener(), .peer_uid = 1234});
     ASSERT_TRUE(inner.ok()) << inner.status();
     inner_ = *inner;
     fcntl(inner_, F_SETFL, fcntl(inner_, F_GETFL) & ~O_NONBLOCK);
@@ -73,6 +77,9 @@ class RelayTest : public testing::Test {
     return Eventually([this] { return open_ == 0 && relay_->open() == 0; });
   }
 
+  virtual const Listener& listener() const { return *listener_; }
+
+  TlsCredentials tls_;
   std::optional<Listener> listener_;
   std::unique_ptr<Relay> relay_;
   std::atomic<int> open_{0};
@@ -143,6 +150,91 @@ TEST_F(RelayTest, SilenceIsNoStall) {
   EXPECT_EQ(open_, 1);
   WriteAll(inner_, "still here");
   EXPECT_EQ(ReadExactly(client_, 10), "still here");
+}
+
+// The same between a client that speaks TLS and gRPC, which does not.
+class TlsRelayTest : public RelayTest {
+ protected:
+  void SetUp() override {
+    std::signal(SIGPIPE, SIG_IGN);
+    auto credentials = TlsCredentials::Read(Certificate().WriteTo("relay"));
+    ASSERT_TRUE(credentials.ok()) << credentials.status();
+    tls_ = *std::move(credentials);
+    auto bound = Listener::Bind(*ParseListenAddress("tls:127.0.0.1:0"), 0600);
+    ASSERT_TRUE(bound.ok()) << bound.status();
+    tls_listener_.emplace(*std::move(bound));
+    RelayTest::SetUp();
+  }
+  const Listener& listener() const override { return *tls_listener_; }
+
+  std::optional<Listener> tls_listener_;
+};
+
+TEST_F(TlsRelayTest, MegabytesPassUnchangedBothWays) {
+  TlsClient client(client_, {.alpn = kAlpnHttp2});
+  ASSERT_TRUE(client.connected());
+  EXPECT_EQ(client.alpn(), "h2");
+  std::string up = kPreface;
+  for (int i = 0; i < 200; ++i) {
+    up += EncodeFrame(kData, kNoFlag, 1, std::string(10'000, static_cast<char>('a' + i % 26)));
+  }
+  std::thread writer([&] { EXPECT_TRUE(client.Send(up)); });
+  EXPECT_EQ(ReadExactly(inner_, up.size()), up);
+  writer.join();
+  std::string down(3'000'000, '\0');
+  for (size_t i = 0; i < down.size(); ++i) down[i] = static_cast<char>(i * 7);
+  std::thread inner_writer([&] {
+    WriteAll(inner_, down);
+    shutdown(inner_, SHUT_RDWR);
+  });
+  EXPECT_EQ(client.ReceiveExactly(down.size()), down);
+  EXPECT_EQ(client.Receive(1), "");
+  inner_writer.join();
+  EXPECT_TRUE(AwaitNone());
+}
+
+TEST_F(TlsRelayTest, WhatTheCheckerRefusesInsideNeverArrives) {
+  TlsClient client(client_, {});
+  client.Send("GET / HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(ReadExactly(inner_, 1), "");
+  EXPECT_EQ(client.Receive(1), "");
+  EXPECT_TRUE(AwaitNone());
+}
+
+TEST_F(TlsRelayTest, G21_WhatIsNoTlsNeverArrives) {
+  WriteAll(client_, kPreface);
+  EXPECT_EQ(ReadExactly(inner_, 1), "");
+  EXPECT_TRUE(AwaitNone());
+}
+
+TEST_F(TlsRelayTest, F14_WhoShakesNoHandsIsClosedInTime) {
+  WriteAll(inner_, "settings, which wait for the handshake");
+  WriteAll(client_, std::string("\x16\x03\x01\x40\x00", 5));  // of a record that never ends
+  EXPECT_TRUE(Eventually([&] {
+    send(client_, "\x01", 1, MSG_NOSIGNAL);
+    std::this_thread::sleep_for(milliseconds(20));
+    return open_ == 0;
+  }));
+  EXPECT_EQ(ReadExactly(inner_, 1), "");
+}
+
+TEST_F(TlsRelayTest, G15_AClientThatTakesNothingIsCut) {
+  TlsClient client(client_, {});
+  ASSERT_TRUE(client.connected());
+  const std::string bytes(10'000, 'x');
+  pollfd writable{inner_, POLLOUT, 0};
+  while (poll(&writable, 1, 100) > 0) send(inner_, bytes.data(), bytes.size(), MSG_DONTWAIT);
+  EXPECT_TRUE(AwaitNone());
+}
+
+TEST_F(TlsRelayTest, SilenceIsNoStall) {
+  TlsClient client(client_, {});
+  client.Send(kPreface);
+  EXPECT_EQ(ReadExactly(inner_, sizeof kPreface - 1), kPreface);
+  std::this_thread::sleep_for(milliseconds(900));
+  EXPECT_EQ(open_, 1);
+  WriteAll(inner_, "still here");
+  EXPECT_EQ(client.ReceiveExactly(10), "still here");
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 #include "tests/server/grpc/served_daemon.h"
 
 #include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -25,17 +25,32 @@ ApiKeys ReadKeys(const std::string& lines) {
   return *std::move(keys);
 }
 
+TlsCredentials ReadTls(const Serving& serving) {
+  if (serving.certificate == nullptr) return TlsCredentials();
+  v1::Tls files = serving.certificate->WriteTo("grpc");
+  if (serving.client_ca != nullptr) {
+    files.set_client_ca_file(WriteTestFile("grpc-ca", serving.client_ca->pem()));
+  }
+  absl::StatusOr<TlsCredentials> tls = TlsCredentials::Read(files);
+  EXPECT_TRUE(tls.ok()) << tls.status();
+  return *std::move(tls);
+}
+
 }  // namespace
 
 ServedDaemon::ServedDaemon(Serving serving) {
   serving.config.set_model(absl::StrCat(HEARTH_BIN_DIR, "/../models/tiny-q8_0.gguf"));
-  daemon_ = std::make_unique<Daemon>(ResolveDefaults(serving.config), ReadKeys(serving.keys));
-  ListenAddress address{.host = "127.0.0.1", .port = 0, .unix_path = serving.unix_path};
+  std::signal(SIGPIPE, SIG_IGN);
+  daemon_ = std::make_unique<Daemon>(ResolveDefaults(serving.config), ReadKeys(serving.keys),
+                                     ReadTls(serving));
+  const bool tls = serving.certificate != nullptr;
+  ListenAddress address{.host = "127.0.0.1", .port = 0, .unix_path = serving.unix_path, .tls = tls};
   absl::StatusOr<Listener> listener = Listener::Bind(address, 0600);
   EXPECT_TRUE(listener.ok()) << listener.status();
   std::vector<Listener> listeners;
   listeners.push_back(*std::move(listener));
-  address_ = listeners[0].name();
+  address_ = tls ? absl::StrCat("127.0.0.1:", listeners[0].port()) : listeners[0].name();
+  if (tls) credentials_ = Trusting(*serving.certificate);
   absl::StatusOr<std::unique_ptr<GrpcServer>> server =
       GrpcServer::Start(*daemon_, std::move(listeners));
   EXPECT_TRUE(server.ok()) << server.status();
@@ -61,12 +76,15 @@ void ServedDaemon::Load() {
   server_->SetServing(true);
 }
 
-std::shared_ptr<grpc::Channel> ServedDaemon::NewChannel() const {
+std::shared_ptr<grpc::Channel> ServedDaemon::NewChannel() const { return NewChannel(credentials_); }
+
+std::shared_ptr<grpc::Channel> ServedDaemon::NewChannel(
+    const std::shared_ptr<grpc::ChannelCredentials>& credentials) const {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // no sharing between channels
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 200);
-  return grpc::CreateCustomChannel(address_, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(address_, credentials, arguments);
 }
 
 std::unique_ptr<v1::Inference::Stub> ServedDaemon::Inference() const {
@@ -83,6 +101,17 @@ bool ServedDaemon::AwaitIdle() {
     return daemon_->live_sessions() == 0 && stats.running == 0 && stats.queued == 0 &&
            stats.blocks_used == 0;
   });
+}
+
+std::shared_ptr<grpc::ChannelCredentials> Trusting(const Certificate& server,
+                                                   const Certificate* own) {
+  grpc::SslCredentialsOptions options;
+  options.pem_root_certs = server.pem();
+  if (own != nullptr) {
+    options.pem_cert_chain = own->pem();
+    options.pem_private_key = own->private_key_pem();
+  }
+  return grpc::SslCredentials(options);
 }
 
 bool Eventually(const std::function<bool()>& condition) {

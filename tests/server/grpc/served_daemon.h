@@ -3,6 +3,7 @@
 #define HEARTH_TESTS_SERVER_GRPC_SERVED_DAEMON_H_
 
 #include <grpcpp/channel.h>
+#include <grpcpp/security/credentials.h>
 
 #include <functional>
 #include <memory>
@@ -12,14 +13,17 @@
 #include "hearth/v1/inference.grpc.pb.h"
 #include "server/daemon.h"
 #include "server/grpc/grpc_server.h"
+#include "tests/server/certificates.h"
 
 namespace hearth::server {
 
 struct Serving {
-  v1::Config config = {};      // defaults are filled in
-  std::string keys = {};       // lines of the key file; empty: no authentication
-  std::string unix_path = {};  // listens there instead of on a free port
-  bool load = true;            // false: stays in the loading phase
+  v1::Config config = {};                    // defaults are filled in
+  std::string keys = {};                     // lines of the key file; empty: no authentication
+  std::string unix_path = {};                // listens there instead of on a free port
+  bool load = true;                          // false: stays in the loading phase
+  const Certificate* certificate = nullptr;  // when set, the free port speaks TLS
+  const Certificate* client_ca = nullptr;    // when set, clients show what it has issued
 };
 
 class ServedDaemon {
@@ -37,6 +41,8 @@ class ServedDaemon {
 
   // Each over a connection of its own.
   std::shared_ptr<grpc::Channel> NewChannel() const;
+  std::shared_ptr<grpc::Channel> NewChannel(
+      const std::shared_ptr<grpc::ChannelCredentials>& credentials) const;
   std::unique_ptr<v1::Inference::Stub> Inference() const;
   std::unique_ptr<v1::Control::Stub> Control() const;
 
@@ -47,7 +53,12 @@ class ServedDaemon {
   std::unique_ptr<Daemon> daemon_;
   std::unique_ptr<GrpcServer> server_;
   std::string address_;
+  std::shared_ptr<grpc::ChannelCredentials> credentials_ = grpc::InsecureChannelCredentials();
 };
+
+// Of clients that trust this server's certificate, and show their own.
+std::shared_ptr<grpc::ChannelCredentials> Trusting(const Certificate& server,
+                                                   const Certificate* own = nullptr);
 
 // Waits until `condition` holds; false after five seconds.
 bool Eventually(const std::function<bool()>& condition);

@@ -28,7 +28,7 @@ using ::testing::Not;
 constexpr absl::Duration kMuchLater = absl::Seconds(8);
 constexpr char kChat[] = R"({"messages":[{"role":"user","content":"hi"}]})";
 
-class GateTest : public HttpTest {
+class GateTest : public EitherWay {
  protected:
   GateTest() {
     v1::Limits& limits = *config_.mutable_limits();
@@ -42,7 +42,7 @@ class GateTest : public HttpTest {
 
   // The status of the reply, which must carry an error object and end the connection.
   int RefusedAndClosed(std::string_view bytes) const {
-    RawClient client(tcp());
+    RawClient client(listener());
     client.Send(bytes);
     const RawReply reply = client.Receive();
     EXPECT_FALSE(reply.error("message").empty());
@@ -52,7 +52,9 @@ class GateTest : public HttpTest {
   }
 };
 
-TEST_F(GateTest, H1_H2_H3_TooLongIsRefusedAndClosed) {
+INSTANTIATE_TEST_SUITE_P(, GateTest, testing::Bool(), EitherWay::Name);
+
+TEST_P(GateTest, H1_H2_H3_TooLongIsRefusedAndClosed) {
   EXPECT_EQ(RefusedAndClosed(absl::StrCat("GET /", std::string(100'000, 'a'))), 414);
   EXPECT_EQ(RefusedAndClosed(RequestText("GET", "/health", "",
                                          absl::StrCat("X: ", std::string(60'000, 'a'), "\r\n"))),
@@ -62,7 +64,7 @@ TEST_F(GateTest, H1_H2_H3_TooLongIsRefusedAndClosed) {
   EXPECT_EQ(RefusedAndClosed(RequestText("GET", "/health", "", headers)), 431);
 }
 
-TEST_F(GateTest, H5_H6_H7_H8_H9_H10_H11_MalformedHeadsAreRefusedAndClosed) {
+TEST_P(GateTest, H5_H6_H7_H8_H9_H10_H11_MalformedHeadsAreRefusedAndClosed) {
   EXPECT_EQ(RefusedAndClosed("GET /health HTTP/1.1\nHost: localhost\n\n"), 400);
   EXPECT_EQ(RefusedAndClosed(std::string_view("GET /health HTTP/1.1\r\nHost: a\0b\r\n\r\n", 34)),
             400);
@@ -76,7 +78,7 @@ TEST_F(GateTest, H5_H6_H7_H8_H9_H10_H11_MalformedHeadsAreRefusedAndClosed) {
             400);
 }
 
-TEST_F(GateTest, H12_H16_MethodsAndTargets) {
+TEST_P(GateTest, H12_H16_MethodsAndTargets) {
   EXPECT_EQ(RefusedAndClosed("get /health HTTP/1.1\r\nHost: localhost\r\n\r\n"), 501);
   EXPECT_EQ(RefusedAndClosed("BREW /health HTTP/1.1\r\nHost: localhost\r\n\r\n"), 501);
   EXPECT_EQ(RefusedAndClosed("GET http://localhost/health HTTP/1.1\r\nHost: localhost\r\n\r\n"),
@@ -86,7 +88,7 @@ TEST_F(GateTest, H12_H16_MethodsAndTargets) {
   EXPECT_EQ(Exchange(RequestText("TRACE", "/health")).status, 405);
 }
 
-TEST_F(GateTest, H13_WrongMethodNamesTheRightOnes) {
+TEST_P(GateTest, H13_WrongMethodNamesTheRightOnes) {
   const RawReply chat = Get("/v1/chat/completions");
   EXPECT_EQ(chat.status, 405);
   EXPECT_EQ(chat.headers.at("allow"), "POST");
@@ -96,7 +98,7 @@ TEST_F(GateTest, H13_WrongMethodNamesTheRightOnes) {
   EXPECT_EQ(models.headers.at("allow"), "GET, HEAD");
 }
 
-TEST_F(GateTest, H14_H15_UnknownPaths) {
+TEST_P(GateTest, H14_H15_UnknownPaths) {
   EXPECT_EQ(Get("/nowhere").error("code"), "unknown_url");
   for (const char* path :
        {"/", "/v1", "/v1/", "/v1/models/", "//health", "/health/", "/health;x", "/%68ealth",
@@ -107,7 +109,7 @@ TEST_F(GateTest, H14_H15_UnknownPaths) {
   EXPECT_EQ(RefusedAndClosed(RequestText("GET", "/%zz")), 400);
 }
 
-TEST_F(GateTest, H17_H18_H19_H20_AmbiguousBodiesAreRefusedAndClosed) {
+TEST_P(GateTest, H17_H18_H19_H20_AmbiguousBodiesAreRefusedAndClosed) {
   const auto post = [this](const char* headers) {
     return RefusedAndClosed(
         absl::StrCat("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
@@ -130,25 +132,25 @@ std::string Chunked(std::string_view coding) {
       std::string(coding));
 }
 
-TEST_F(GateTest, H21_MalformedChunksAreRefusedAndClosed) {
+TEST_P(GateTest, H21_MalformedChunksAreRefusedAndClosed) {
   EXPECT_EQ(RefusedAndClosed(Chunked("-2\r\n")), 400);
   EXPECT_EQ(RefusedAndClosed(Chunked("zz\r\n")), 400);
   EXPECT_EQ(RefusedAndClosed(Chunked("00000000000000001\r\n")), 400);
   EXPECT_EQ(RefusedAndClosed(Chunked(absl::StrCat("1;", std::string(65536, 'x')))), 400);
 }
 
-TEST_F(GateTest, H22_ChunkedBodyIsTakenAndTheConnectionKept) {
+TEST_P(GateTest, H22_ChunkedBodyIsTakenAndTheConnectionKept) {
   std::string coding;
   for (char c : std::string_view(kChat))
     absl::StrAppend(&coding, "1\r\n", std::string(1, c), "\r\n");
-  RawClient client(tcp());
+  RawClient client(listener());
   client.Send(Chunked(absl::StrCat(coding, "0\r\n\r\n")));
   EXPECT_EQ(client.Receive().error("code"), "loading");
   client.Send(RequestText("GET", "/health"));
   EXPECT_EQ(client.Receive().status, 200);
 }
 
-TEST_F(GateTest, H23_H24_BodyBeyondTheCapIsRefusedAndClosed) {
+TEST_P(GateTest, H23_H24_BodyBeyondTheCapIsRefusedAndClosed) {
   // By Content-Length: before a byte of it is sent.
   EXPECT_EQ(RefusedAndClosed("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
                              "Content-Type: application/json\r\nContent-Length: 4097\r\n\r\n"),
@@ -161,8 +163,8 @@ TEST_F(GateTest, H23_H24_BodyBeyondTheCapIsRefusedAndClosed) {
       413);
 }
 
-TEST_F(GateTest, H25_ShortBodyThenFinGetsNoReply) {
-  RawClient client(tcp());
+TEST_P(GateTest, H25_ShortBodyThenFinGetsNoReply) {
+  RawClient client(listener());
   client.Send(
       "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
       "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"prompt\"");
@@ -170,9 +172,9 @@ TEST_F(GateTest, H25_ShortBodyThenFinGetsNoReply) {
   EXPECT_EQ(client.Receive().status, 0);
 }
 
-TEST_F(GateTest, H26_H27_F14_SlowRequestsAreCutAtTheirTotalDeadline) {
+TEST_P(GateTest, H26_H27_F14_SlowRequestsAreCutAtTheirTotalDeadline) {
   const auto drip = [this](std::string_view start) {
-    RawClient client(tcp());
+    RawClient client(listener());
     client.Send(start);
     std::thread dripping([&client] {
       while (client.Send("x")) absl::SleepFor(absl::Milliseconds(25));
@@ -189,13 +191,13 @@ TEST_F(GateTest, H26_H27_F14_SlowRequestsAreCutAtTheirTotalDeadline) {
             408);
 }
 
-TEST_F(GateTest, H28_SilentConnectionIsClosedWithoutReply) {
-  RawClient client(tcp());
+TEST_P(GateTest, H28_SilentConnectionIsClosedWithoutReply) {
+  RawClient client(listener());
   EXPECT_EQ(client.ReceiveUntil("\r\n"), "");
   EXPECT_TRUE(client.Ends(absl::Seconds(2)));
 }
 
-TEST_F(GateTest, H29_H30_H31_H32_H33_BodiesOfOtherKinds) {
+TEST_P(GateTest, H29_H30_H31_H32_H33_BodiesOfOtherKinds) {
   const auto post = [this](std::string_view headers) {
     return Exchange(absl::StrCat("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n",
                                  std::string(headers), "\r\n"))
@@ -211,7 +213,7 @@ TEST_F(GateTest, H29_H30_H31_H32_H33_BodiesOfOtherKinds) {
   EXPECT_EQ(post("Content-Type: application/json; charset=utf-16\r\nContent-Length: 0\r\n"), 415);
 }
 
-TEST_F(GateTest, H34_ExpectIsAnsweredOnlyWhenTheBodyIsWelcome) {
+TEST_P(GateTest, H34_ExpectIsAnsweredOnlyWhenTheBodyIsWelcome) {
   const auto head = [](int length) {
     return absl::StrCat(
         "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
@@ -219,19 +221,19 @@ TEST_F(GateTest, H34_ExpectIsAnsweredOnlyWhenTheBodyIsWelcome) {
         "Content-Length: ",
         length, "\r\n\r\n");
   };
-  RawClient welcome(tcp());
+  RawClient welcome(listener());
   welcome.Send(head(sizeof(kChat) - 1));
   EXPECT_EQ(welcome.ReceiveUntil("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
   welcome.Send(kChat);
   EXPECT_EQ(welcome.Receive().status, 503);
-  RawClient too_long(tcp());
+  RawClient too_long(listener());
   too_long.Send(head(5000));
   EXPECT_EQ(too_long.Receive().status, 413);
   EXPECT_EQ(Get("/health", "Expect: more\r\n").status, 417);
 }
 
-TEST_F(GateTest, H35_PipelinedRequestsAreAnsweredInOrder) {
-  RawClient client(tcp());
+TEST_P(GateTest, H35_PipelinedRequestsAreAnsweredInOrder) {
+  RawClient client(listener());
   client.Send(absl::StrCat(RequestText("GET", "/health"), RequestText("GET", "/nowhere"),
                            RequestText("POST", "/v1/chat/completions", kChat),
                            RequestText("GET", "/ready")));
@@ -241,16 +243,16 @@ TEST_F(GateTest, H35_PipelinedRequestsAreAnsweredInOrder) {
   EXPECT_EQ(client.Receive().status, 503);
 }
 
-TEST_F(GateTest, H36_BodyOfAGetIsNeverParsedAsARequest) {
+TEST_P(GateTest, H36_BodyOfAGetIsNeverParsedAsARequest) {
   const std::string inner = RequestText("GET", "/nowhere");
-  RawClient client(tcp());
+  RawClient client(listener());
   client.Send(absl::StrCat("GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: ",
                            inner.size(), "\r\n\r\n", inner));
   EXPECT_EQ(client.Receive().status, 200);
   EXPECT_EQ(client.Receive().status, 0);
 }
 
-TEST_F(GateTest, H37_H39_H40_HeadersThatMeanNothingHere) {
+TEST_P(GateTest, H37_H39_H40_HeadersThatMeanNothingHere) {
   EXPECT_EQ(Get("/health", absl::StrCat("Range: bytes=0-", std::string(8000, '1'), "\r\n")).status,
             200);
   EXPECT_EQ(Get("/health", "Range: bytes=0-1\r\n").body, R"({"status":"ok"})");
@@ -259,34 +261,34 @@ TEST_F(GateTest, H37_H39_H40_HeadersThatMeanNothingHere) {
   EXPECT_EQ(Get("/health", "Accept-Encoding: gzip, br\r\n").body, R"({"status":"ok"})");
 }
 
-TEST_F(GateTest, H38_RepliesCarryTheDaemonsOwnRequestId) {
+TEST_P(GateTest, H38_RepliesCarryTheDaemonsOwnRequestId) {
   const RawReply reply = Get("/health", "X-Request-Id: a%0d%0aX: 1\r\n");
   EXPECT_THAT(reply.headers.at("x-request-id"), testing::MatchesRegex("req_[0-9a-f]+"));
   EXPECT_EQ(reply.headers.count("x"), 0u);
   EXPECT_NE(Get("/health").headers.at("x-request-id"), reply.headers.at("x-request-id"));
 }
 
-TEST_F(GateTest, S13_HeadAndOldClients) {
-  RawClient client(tcp());
+TEST_P(GateTest, S13_HeadAndOldClients) {
+  RawClient client(listener());
   client.Send(absl::StrCat(RequestText("HEAD", "/health"), RequestText("GET", "/health")));
   const RawReply head = client.Receive(true);
   EXPECT_EQ(head.status, 200);
   EXPECT_EQ(head.headers.at("content-length"), "15");
   EXPECT_EQ(client.Receive().body, R"({"status":"ok"})");
-  RawClient old(tcp());
+  RawClient old(listener());
   old.Send("GET /health HTTP/1.0\r\n\r\n");
   EXPECT_EQ(old.Receive().status, 200);
   EXPECT_TRUE(old.Ends());
 }
 
-TEST_F(GateTest, ConnectionCloseIsHonoured) {
-  RawClient client(tcp());
+TEST_P(GateTest, ConnectionCloseIsHonoured) {
+  RawClient client(listener());
   client.Send(RequestText("GET", "/health", "", "Connection: close\r\n"));
   EXPECT_EQ(client.Receive().headers.at("connection"), "close");
   EXPECT_TRUE(client.Ends());
 }
 
-TEST_F(GateTest, B1_B3_B4_B5_OtherHostsAndOriginsAreForbidden) {
+TEST_P(GateTest, B1_B3_B4_B5_OtherHostsAndOriginsAreForbidden) {
   const RawReply host = Exchange("GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n");
   EXPECT_EQ(host.status, 403);
   EXPECT_EQ(host.error("type"), "permission_error");
@@ -301,10 +303,10 @@ TEST_F(GateTest, B1_B3_B4_B5_OtherHostsAndOriginsAreForbidden) {
   }
 }
 
-TEST_F(GateTest, B4_PagesOfLoopbackOriginsMayAskAndRead) {
+TEST_P(GateTest, B4_PagesOfLoopbackOriginsMayAskAndRead) {
   const std::string origin = "Origin: http://localhost:3000\r\n";
   for (const char* path : {"/v1/chat/completions", "/nowhere"}) {
-    RawClient client(tcp());
+    RawClient client(listener());
     client.Send(RequestText("OPTIONS", path, "",
                             origin + "Access-Control-Request-Method: POST\r\n"
                                      "Access-Control-Request-Headers: authorization\r\n"));
@@ -326,13 +328,13 @@ TEST_F(GateTest, B4_PagesOfLoopbackOriginsMayAskAndRead) {
   EXPECT_EQ(Exchange(RequestText("OPTIONS", "/health", "", origin)).status, 405);
 }
 
-TEST_F(GateTest, UnixSocketsServeAnyHost) {
+TEST_P(GateTest, UnixSocketsServeAnyHost) {
   RawClient client(local());
   client.Send("GET /health HTTP/1.1\r\nHost: anything\r\n\r\n");
   EXPECT_EQ(client.Receive().status, 200);
 }
 
-TEST_F(GateTest, J_BodiesThatAreNoRequest) {
+TEST_P(GateTest, J1_J2_J3_J4_J5_J8_J10_J11_J12_BodiesThatAreNoRequest) {
   EXPECT_EQ(Post("/v1/completions", "").status, 400);
   const std::string deep = absl::StrCat("{\"a\":", std::string(70, '['), std::string(70, ']'), "}");
   for (const char* body :
@@ -344,10 +346,10 @@ TEST_F(GateTest, J_BodiesThatAreNoRequest) {
   }
 }
 
-TEST_F(GateTest, F14_F17_ConnectionsThatOnlyWaitKeepNobodyOut) {
+TEST_P(GateTest, F14_F17_ConnectionsThatOnlyWaitKeepNobodyOut) {
   std::vector<std::unique_ptr<RawClient>> clients;
   for (int i = 0; i < 20; ++i) {
-    clients.push_back(std::make_unique<RawClient>(tcp()));
+    clients.push_back(std::make_unique<RawClient>(listener()));
     if (i % 2 == 0) clients.back()->Send("GET /health HTTP/1.1\r\n");  // and no more
     ASSERT_TRUE(Eventually([&] { return server_->open_connections() == i + 1; }));
   }
@@ -360,7 +362,7 @@ TEST_F(GateTest, F14_F17_ConnectionsThatOnlyWaitKeepNobodyOut) {
   EXPECT_EQ(local_client.Receive().status, 200);
 }
 
-TEST_F(GateTest, LoadingDaemonSaysSo) {
+TEST_P(GateTest, LoadingDaemonSaysSo) {
   EXPECT_EQ(Get("/health").body, R"({"status":"ok"})");
   for (const char* path : {"/ready", "/v1/models", "/v1/models/x"}) {
     const RawReply reply = Get(path);
@@ -376,8 +378,8 @@ TEST_F(GateTest, LoadingDaemonSaysSo) {
   EXPECT_THAT(metrics.body, HasSubstr("/health"));
 }
 
-TEST_F(GateTest, DrainEndsIdleConnectionsAndRefusesNewOnes) {
-  RawClient idle(tcp());
+TEST_P(GateTest, DrainEndsIdleConnectionsAndRefusesNewOnes) {
+  RawClient idle(listener());
   idle.Send(RequestText("GET", "/health"));
   EXPECT_EQ(idle.Receive().status, 200);
   const absl::Time began = absl::Now();
@@ -387,12 +389,33 @@ TEST_F(GateTest, DrainEndsIdleConnectionsAndRefusesNewOnes) {
   EXPECT_EQ(server_->open_connections(), 0);
 }
 
-TEST_F(GateTest, DrainCutsWhatOutstaysIt) {
-  RawClient stuck(tcp());
+TEST_P(GateTest, DrainCutsWhatOutstaysIt) {
+  RawClient stuck(listener());
   stuck.Send("GET /health HTTP/1.1\r\n");
   ASSERT_TRUE(Eventually([&] { return server_->open_connections() == 1; }));
   server_->Drain(absl::Milliseconds(50));
   EXPECT_EQ(stuck.Receive().status, 0);  // a 408 would say that it was waited for
+}
+
+class TlsGateTest : public GateTest {};
+INSTANTIATE_TEST_SUITE_P(, TlsGateTest, testing::Values(true), EitherWay::Name);
+
+TEST_P(TlsGateTest, H11_F14_WhatShakesNoHandsIsClosedInTime) {
+  for (const std::string& start :
+       {std::string(), std::string("\x16\x03\x01"), RequestText("GET", "/health")}) {
+    RawClient client(listener(), /*plain=*/true);
+    client.Send(start);
+    const absl::Time began = absl::Now();
+    EXPECT_TRUE(client.Ends(kMuchLater)) << start;
+    EXPECT_LT(absl::Now() - began, kMuchLater);
+  }
+  RawClient dripping(listener(), /*plain=*/true);
+  EXPECT_TRUE(Eventually([&] {
+    absl::SleepFor(absl::Milliseconds(20));
+    return !dripping.Send(std::string_view("\x16\x03\x01\x40\x00", 5)) ||
+           server_->open_connections() == 0;
+  }));
+  EXPECT_EQ(Get("/health").status, 200);
 }
 
 class BodyBudgetTest : public HttpTest {
@@ -409,7 +432,7 @@ TEST_F(BodyBudgetTest, F14_SilentBodiesTakeNothing) {
       "Expect: 100-continue\r\nContent-Length: 4096\r\n\r\n";
   std::vector<std::unique_ptr<RawClient>> clients;
   for (int i = 0; i < 40; ++i) {
-    clients.push_back(std::make_unique<RawClient>(tcp()));
+    clients.push_back(std::make_unique<RawClient>(listener()));
     clients.back()->Send(head);
     EXPECT_THAT(clients.back()->ReceiveUntil("\r\n\r\n"), HasSubstr("100 Continue"));
   }
@@ -425,7 +448,7 @@ TEST_F(BodyBudgetTest, BodiesInFlightAreBounded) {
   };
   // Eight are half of what all may have; one that meets the probe below may be refused instead.
   ASSERT_TRUE(Eventually([&] {
-    clients.push_back(std::make_unique<RawClient>(tcp()));
+    clients.push_back(std::make_unique<RawClient>(listener()));
     clients.back()->Send(most);
     return clients.size() >= 8 && refused();
   }));

@@ -1,9 +1,10 @@
-// An HttpServer on a free port, with a daemon that loads still or serves a small random model.
+// An HttpServer on free ports, with a daemon that loads still or serves a small random model.
 #ifndef HEARTH_TESTS_SERVER_HTTP_HTTP_FIXTURE_H_
 #define HEARTH_TESTS_SERVER_HTTP_HTTP_FIXTURE_H_
 
 #include <unistd.h>
 
+#include <csignal>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,6 +18,7 @@
 #include "server/config.h"
 #include "server/daemon.h"
 #include "server/http/http_server.h"
+#include "tests/server/certificates.h"
 #include "tests/server/http/raw_client.h"
 #include "tests/server/test_file.h"
 
@@ -27,6 +29,7 @@ class HttpTest : public testing::Test {
   HttpTest() {
     config_.set_model(absl::StrCat(HEARTH_BIN_DIR, "/../models/tiny-q8_0.gguf"));
     config_.set_model_id("tiny");
+    std::signal(SIGPIPE, SIG_IGN);
   }
 
   ~HttpTest() override {
@@ -34,17 +37,19 @@ class HttpTest : public testing::Test {
     daemon_.reset();
   }
 
-  // Starts on loopback TCP and on a Unix socket. `keys` are the lines of the key file.
+  // Starts on loopback TCP, on a Unix socket and with TLS. `keys` are the lines of the key file.
   void Start(std::string_view keys = "") {
     if (!keys.empty()) {
       config_.mutable_auth()->set_key_file(WriteTestFile("keys", std::string(keys)));
     }
     auto read = ApiKeys::Read(config_.auth().key_file());
-    ASSERT_TRUE(read.ok()) << read.status();
-    daemon_ = std::make_unique<Daemon>(ResolveDefaults(config_), *std::move(read));
+    auto tls = TlsCredentials::Read(Certificate().WriteTo("server"));
+    ASSERT_TRUE(read.ok() && tls.ok()) << read.status() << tls.status();
+    daemon_ = std::make_unique<Daemon>(ResolveDefaults(config_), *std::move(read), *std::move(tls));
     std::vector<Listener> listeners;
     const std::string path = absl::StrCat("unix:", testing::TempDir(), "/http.", getpid());
-    for (const std::string& address : {std::string("127.0.0.1:0"), path}) {
+    for (const std::string& address :
+         {std::string("127.0.0.1:0"), path, std::string("tls:127.0.0.1:0")}) {
       absl::StatusOr<Listener> listener = Listener::Bind(*ParseListenAddress(address), 0600);
       ASSERT_TRUE(listener.ok()) << listener.status();
       listeners.push_back(*std::move(listener));
@@ -75,12 +80,15 @@ class HttpTest : public testing::Test {
     return bias + "}";
   }
 
+  // The listener a test is about.
+  virtual const Listener& listener() const { return tcp(); }
   const Listener& tcp() const { return server_->listeners()[0]; }
   const Listener& local() const { return server_->listeners()[1]; }
+  const Listener& tls() const { return server_->listeners()[2]; }
 
   // One request on a connection of its own.
   RawReply Exchange(std::string_view request) const {
-    RawClient client(tcp());
+    RawClient client(listener());
     client.Send(request);
     return client.Receive();
   }
@@ -104,6 +112,18 @@ class HttpTest : public testing::Test {
   v1::Config config_;
   std::unique_ptr<Daemon> daemon_;
   std::unique_ptr<HttpServer> server_;
+};
+
+// Of what holds with TLS and without.
+class EitherWay : public HttpTest, public testing::WithParamInterface<bool> {
+ protected:
+  bool has_tls() const { return GetParam(); }
+  const Listener& listener() const override { return has_tls() ? tls() : tcp(); }
+
+ public:
+  static std::string Name(const testing::TestParamInfo<bool>& tls) {
+    return tls.param ? "Tls" : "Plain";
+  }
 };
 
 }  // namespace hearth::server

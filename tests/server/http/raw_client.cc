@@ -22,7 +22,7 @@ std::string RawReply::error(const char* member) const {
   return value.is_null() ? "" : value.get<std::string>();
 }
 
-RawClient::RawClient(const Listener& listener) {
+RawClient::RawClient(const Listener& listener, bool plain) {
   if (listener.is_unix()) {
     fd_ = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_un address = {};
@@ -37,6 +37,10 @@ RawClient::RawClient(const Listener& listener) {
   address.sin_port = htons(static_cast<uint16_t>(listener.port()));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address));
+  if (!listener.is_tls() || plain) return;
+  const timeval limit = {.tv_sec = 10, .tv_usec = 0};  // TLS reads whole records, and blocks
+  setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+  tls_.emplace(fd_, TlsClientOptions{.alpn = kAlpnHttp1});
 }
 
 RawClient::~RawClient() {
@@ -44,6 +48,7 @@ RawClient::~RawClient() {
 }
 
 bool RawClient::Send(std::string_view bytes) {
+  if (tls_) return tls_->Send(bytes);
   while (!bytes.empty()) {
     const ssize_t n = send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (n <= 0) return false;
@@ -52,7 +57,10 @@ bool RawClient::Send(std::string_view bytes) {
   return true;
 }
 
-void RawClient::HalfClose() { shutdown(fd_, SHUT_WR); }
+void RawClient::HalfClose() {
+  if (tls_) tls_->SendEnd();
+  shutdown(fd_, SHUT_WR);
+}
 
 void RawClient::Reset() {
   const linger now = {.l_onoff = 1, .l_linger = 0};
@@ -68,7 +76,14 @@ void RawClient::ReadSlowly() {
 
 bool RawClient::More() {
   pollfd polled = {fd_, POLLIN, 0};
-  if (poll(&polled, 1, static_cast<int>(absl::ToInt64Milliseconds(timeout_))) <= 0) return false;
+  const bool pending = tls_ && tls_->has_pending();
+  const int timeout_ms = static_cast<int>(absl::ToInt64Milliseconds(timeout_));
+  if (!pending && poll(&polled, 1, timeout_ms) <= 0) return false;
+  if (tls_) {
+    const std::string bytes = tls_->Receive(16384);
+    buffer_ += bytes;
+    return !bytes.empty();
+  }
   char bytes[16384];
   const ssize_t n = recv(fd_, bytes, sizeof(bytes), 0);
   if (n <= 0) return false;

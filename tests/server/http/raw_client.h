@@ -1,8 +1,9 @@
-// An HTTP client that sends exactly the bytes it is given.
+// An HTTP client that sends exactly the bytes it is given, inside TLS to a TLS listener.
 #ifndef HEARTH_TESTS_SERVER_HTTP_RAW_CLIENT_H_
 #define HEARTH_TESTS_SERVER_HTTP_RAW_CLIENT_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "absl/time/time.h"
 #include "server/http/json.h"
 #include "server/listener.h"
+#include "tests/server/tls_client.h"
 
 namespace hearth::server {
 
@@ -25,13 +27,14 @@ struct RawReply {
 
 class RawClient {
  public:
-  // Connects to a TCP or Unix listener.
-  explicit RawClient(const Listener& listener);
+  // Connects; with TLS, also shakes hands, with whoever answers. REQUIRES: SIGPIPE is ignored.
+  // `plain`: without TLS all the same.
+  explicit RawClient(const Listener& listener, bool plain = false);
   ~RawClient();
   RawClient(const RawClient&) = delete;
 
   bool Send(std::string_view bytes);
-  void HalfClose();  // FIN
+  void HalfClose();  // FIN, and close_notify
   void Reset();      // RST
   // Shrinks the receive buffer, before anything is read.
   void ReadSlowly();
@@ -53,6 +56,7 @@ class RawClient {
   std::string Take(size_t size);
 
   int fd_ = -1;
+  std::optional<TlsClient> tls_;
   absl::Duration timeout_ = absl::Seconds(10);
   std::string buffer_;
 };
