@@ -3,6 +3,7 @@
 #define HEARTH_CLIENTS_CLI_CONNECTION_H_
 
 #include <grpcpp/client_context.h>
+#include <grpcpp/security/credentials.h>
 
 #include <CLI/CLI.hpp>
 #include <memory>
@@ -16,8 +17,12 @@ namespace hearth::cli {
 struct ConnectionFlags {
   std::string address = "127.0.0.1:8081";
   std::string key_file;
+  // For TLS, PEM files.
+  std::string ca_file;
+  std::string certificate_file;
+  std::string private_key_file;
 };
-// --address and --key-file.
+// --address, --key-file, --ca, --certificate and --private-key.
 void AddConnectionFlags(CLI::App& command, ConnectionFlags& flags);
 
 // The key: the first line of the file that is neither empty nor a comment. Without a file,
@@ -26,8 +31,7 @@ std::optional<std::string> ReadKey(const std::string& path);
 
 class Connection {
  public:
-  // Connects with the first call. nullopt, and a line on stderr, for a key file that cannot be
-  // read.
+  // Connects with the first call. nullopt, and a line on stderr, for a file that cannot be read.
   static std::optional<Connection> Open(const ConnectionFlags& flags);
 
   v1::Inference::Stub& inference() { return *inference_; }
@@ -38,7 +42,8 @@ class Connection {
   int Report(const grpc::Status& status) const;
 
  private:
-  Connection(std::string address, std::string key);
+  Connection(std::string address, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
+             std::string key);
 
   std::string address_;
   std::string key_;

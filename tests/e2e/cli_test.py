@@ -28,7 +28,7 @@ class Help(TestCase):
         text = run("serve", "--help").stdout
         for flag in ("--model", "--config", "--http", "--grpc", "--threads", "--kv-tokens",
                      "--kv-type", "--max-context", "--memory-limit", "--check-config", "--model-id",
-                     "--isa", "--key-file"):
+                     "--isa", "--key-file", "--tls-certificate", "--tls-private-key"):
             self.assertIn(flag, text)
 
 

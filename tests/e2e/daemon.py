@@ -19,6 +19,7 @@ from hearth.v1 import inference_pb2 as pb
 from hearth.v1 import inference_pb2_grpc as rpc
 
 HEARTHD = os.environ["HEARTHD"]
+HEARTH = os.environ["HEARTH"]
 MODELS = pathlib.Path(os.environ["HEARTH_MODELS"])
 SOURCE = pathlib.Path(os.environ["HEARTH_SOURCE"])
 SHARED = pathlib.Path(os.environ["HEARTH_SHARED_DATA"])
@@ -207,6 +208,26 @@ def text_of(events, index=0):
 def tokens_of(events, index=0):
     return [token for e in events if e.HasField("delta") and e.delta.index == index
             for token in e.delta.tokens]
+
+
+class Certificate:
+    """A certificate for localhost and its key, in files."""
+
+    def __init__(self, folder, name):
+        self.file = folder / f"{name}.crt"
+        self.key = folder / f"{name}.key"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-keyout", self.key, "-out", self.file, "-days", "1", "-subj", "/CN=hearth",
+             "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+            check=True, capture_output=True, timeout=PATIENCE)
+        self.key.chmod(0o600)
+
+    def flags(self):
+        return "--tls-certificate", self.file, "--tls-private-key", self.key
+
+    def credentials(self):
+        return grpc.ssl_channel_credentials(self.file.read_bytes())
 
 
 class TestCase(unittest.TestCase):

@@ -4,7 +4,7 @@ import json
 import os
 import unittest
 
-from daemon import SHARED, SOURCE, TINY, Daemon, TestCase, run
+from daemon import SHARED, SOURCE, TINY, Certificate, Daemon, TestCase, run
 
 VOCABULARY = SHARED / "tokenizers/phi-4-mini.vocab-only.gguf"
 
@@ -92,9 +92,11 @@ class Refusal(TestCase):
         keys.chmod(0o600)
         files = sorted((SOURCE / "config").rglob("*.json"))
         self.assertGreater(len(files), 3)
+        certificate = Certificate(self.folder, "server")
         for path in files:
-            named = "key_file" in json.loads(path.read_text()).get("auth", {})
-            flags = ("--key-file", keys) if named else ()  # only its unit has the one it names
+            named = json.loads(path.read_text())  # only its unit has the files it names
+            flags = ("--key-file", keys) if "auth" in named else ()
+            flags += certificate.flags() if "tls" in named else ()
             result = run("serve", "--check-config", "--config", path, *flags)
             self.assertEqual(result.returncode, 0, result.stderr)
         bad = self.file("bad.json", json.dumps(
