@@ -35,6 +35,7 @@ std::optional<uid_t> PeerUid(int fd) {
 
 std::string PeerName(const Connection& connection) {
   if (connection.peer_uid) return absl::StrCat("uid-", *connection.peer_uid);
+  if (connection.listener->is_unix()) return "uid-unknown";
   sockaddr_storage address{};
   socklen_t size = sizeof address;
   char text[INET6_ADDRSTRLEN] = "unknown";

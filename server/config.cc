@@ -100,6 +100,23 @@ void CheckTls(const v1::Tls& tls, std::vector<std::string>& errors) {
   }
 }
 
+// As browsers write them, RFC 6454: scheme, host, and a port that is not the scheme's own.
+bool IsOrigin(absl::string_view origin) {
+  const size_t scheme = origin.find("://");
+  if (scheme == 0 || scheme == origin.npos) return false;
+  const absl::string_view host = origin.substr(scheme + 3);
+  return !host.empty() && host.find_first_of("/?#@* ") == host.npos;
+}
+
+void CheckOrigins(const google::protobuf::RepeatedPtrField<std::string>& origins,
+                  std::vector<std::string>& errors) {
+  for (int i = 0; i < origins.size(); ++i) {
+    if (IsOrigin(origins[i])) continue;
+    errors.push_back(absl::StrCat("listen.allowed_origins[", i, "]: ", origins[i],
+                                  ", expected SCHEME://HOST or SCHEME://HOST:PORT"));
+  }
+}
+
 void CheckUnixMode(const std::string& mode, std::vector<std::string>& errors) {
   const bool octal = !mode.empty() && mode.size() <= 4 &&
                      mode.find_first_not_of("01234567") == mode.npos &&
@@ -158,6 +175,7 @@ absl::Status ValidateConfig(const v1::Config& config) {
   CheckListeners("listen.http", config.listen().http(), config, errors);
   CheckListeners("listen.grpc", config.listen().grpc(), config, errors);
   CheckUnixMode(config.listen().unix_mode(), errors);
+  CheckOrigins(config.listen().allowed_origins(), errors);
   CheckTls(config.tls(), errors);
   CheckEngine(config.engine(), errors);
   if (errors.empty()) return absl::OkStatus();

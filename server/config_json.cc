@@ -344,10 +344,13 @@ std::optional<std::string> Reader::StoreInteger(Frame& frame, const Scalar& valu
     return absl::StrCat(Describe(value), ", expected ", Expected(field, /*element=*/true));
   }
   if (auto error = OutOfRange(field, number)) return error;
-  if (field.cpp_type() == FieldDescriptor::CPPTYPE_INT32) {
-    frame.message->GetReflection()->SetInt32(frame.message, &field, static_cast<int32_t>(number));
+  const auto* reflection = frame.message->GetReflection();
+  if (field.is_repeated()) {
+    reflection->AddInt64(frame.message, &field, number);
+  } else if (field.cpp_type() == FieldDescriptor::CPPTYPE_INT32) {
+    reflection->SetInt32(frame.message, &field, static_cast<int32_t>(number));
   } else {
-    frame.message->GetReflection()->SetInt64(frame.message, &field, number);
+    reflection->SetInt64(frame.message, &field, number);
   }
   return std::nullopt;
 }

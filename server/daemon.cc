@@ -106,6 +106,15 @@ uint64_t Daemon::CacheSalt(std::string_view client) const {
   return absl::HashOf(salt_key_, client);
 }
 
+absl::Status Daemon::CheckPeer(std::string_view peer) const {
+  const auto& uids = config_.listen().allowed_uids();
+  if (uids.empty() || !peer.starts_with("uid-")) return absl::OkStatus();
+  const bool allowed = std::any_of(
+      uids.begin(), uids.end(), [peer](int64_t uid) { return peer == absl::StrCat("uid-", uid); });
+  if (allowed) return absl::OkStatus();
+  return absl::PermissionDeniedError("this user may not use the daemon; see listen.allowed_uids");
+}
+
 absl::Status Daemon::Reload() {
   std::vector<std::string> errors;
   for (const absl::Status& status : {keys_.Reload(), tls_.Reload()}) {

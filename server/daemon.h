@@ -59,6 +59,9 @@ class Daemon {
   // shown to another by the time or the cached_tokens of a reply.
   uint64_t CacheSalt(std::string_view client) const;
 
+  // PermissionDenied for a user of a Unix socket (by PeerName) whom listen.allowed_uids leaves out.
+  absl::Status CheckPeer(std::string_view peer) const;
+
   const v1::Config& config() const { return config_; }
   const ApiKeys& keys() const { return keys_; }       // empty: no authentication
   const TlsCredentials& tls() const { return tls_; }  // empty: no TLS listeners

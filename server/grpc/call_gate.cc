@@ -9,6 +9,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "engine/status_macros.h"
 #include "server/grpc/generation_stream.h"
 #include "server/grpc/relay.h"
 
@@ -34,7 +35,9 @@ class RefusedStream final : public ByteStream {
 }  // namespace
 
 absl::StatusOr<std::string> CallGate::Admit(const grpc::ServerContextBase& context) const {
-  if (daemon_.keys().empty()) return ClientNameOf(context.peer());
+  std::string peer = ClientNameOf(context.peer());
+  HEARTH_RETURN_IF_ERROR(daemon_.CheckPeer(peer));
+  if (daemon_.keys().empty()) return peer;
   const auto [first, last] = context.client_metadata().equal_range("authorization");
   std::string value;  // of two, neither counts
   if (first != last && std::next(first) == last) {

@@ -30,7 +30,8 @@ class CallGate {
       : daemon_(daemon), loop_(std::move(loop)) {}
 
   // Who calls, for fairness and logs: the name of the key, or the peer's uid or host where no
-  // keys are configured. ApiKeys' error without exactly one right "authorization: Bearer KEY".
+  // keys are configured. Daemon::CheckPeer's error, or ApiKeys' without exactly one right
+  // "authorization: Bearer KEY".
   absl::StatusOr<std::string> Admit(const grpc::ServerContextBase& context) const;
 
   // A unary method. `name` counts in the metrics.

@@ -32,6 +32,20 @@ bool IsLoopbackName(std::string_view host) {
   return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
 }
 
+bool IsLoopbackOrigin(std::string_view origin) {
+  for (std::string_view scheme : {"http://", "https://"}) {
+    if (!StartsWithIgnoreCase(origin, scheme)) continue;
+    const std::optional<std::string> host = HostName(origin.substr(scheme.size()));
+    return host && IsLoopbackName(*host);
+  }
+  return false;
+}
+
+bool Names(const google::protobuf::RepeatedPtrField<std::string>& list, std::string_view name) {
+  return std::any_of(list.begin(), list.end(),
+                     [&](const std::string& listed) { return EqualsIgnoreCase(listed, name); });
+}
+
 }  // namespace
 
 std::optional<HttpError> CheckHost(const RequestHead& head, const Listener& listener,
@@ -41,29 +55,21 @@ std::optional<HttpError> CheckHost(const RequestHead& head, const Listener& list
   if (header == nullptr) return std::nullopt;  // HTTP/1.0; no browser leaves it out
   const std::optional<std::string> host = HostName(*header);
   // A listener's own address is a loopback literal, 127.0.0.2 for one.
-  const bool allowed =
-      host && (IsLoopbackName(*host) || *host == listener.host() ||
-               std::any_of(config.allowed_hosts().begin(), config.allowed_hosts().end(),
-                           [&](const std::string& name) { return EqualsIgnoreCase(name, *host); }));
+  const bool allowed = host && (IsLoopbackName(*host) || *host == listener.host() ||
+                                Names(config.allowed_hosts(), *host));
   if (allowed) return std::nullopt;
   return Forbidden("Host names another machine; see listen.allowed_hosts");
 }
 
-const std::string* AllowedOrigin(const RequestHead& head) {
+const std::string* AllowedOrigin(const RequestHead& head, const v1::Listen& config) {
   const std::string* origin = head.Find("origin");
   if (origin == nullptr) return nullptr;
-  for (std::string_view scheme : {"http://", "https://"}) {
-    if (!StartsWithIgnoreCase(*origin, scheme)) continue;
-    const std::optional<std::string> host =
-        HostName(std::string_view(*origin).substr(scheme.size()));
-    if (host && IsLoopbackName(*host)) return origin;
-  }
-  return nullptr;
+  return IsLoopbackOrigin(*origin) || Names(config.allowed_origins(), *origin) ? origin : nullptr;
 }
 
-std::optional<HttpError> CheckOrigin(const RequestHead& head) {
-  if (head.Find("origin") == nullptr || AllowedOrigin(head) != nullptr) return std::nullopt;
-  return Forbidden("pages of this origin may not use the daemon");
+std::optional<HttpError> CheckOrigin(const RequestHead& head, const v1::Listen& config) {
+  if (head.Find("origin") == nullptr || AllowedOrigin(head, config) != nullptr) return std::nullopt;
+  return Forbidden("pages of this origin may not use the daemon; see listen.allowed_origins");
 }
 
 bool IsPreflight(const RequestHead& head) {

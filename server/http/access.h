@@ -20,10 +20,11 @@ namespace hearth::server {
 std::optional<HttpError> CheckHost(const RequestHead& head, const Listener& listener,
                                    const v1::Listen& config);
 
-// A request from a browser page: only pages of loopback origins may. 403 otherwise.
-std::optional<HttpError> CheckOrigin(const RequestHead& head);
+// A request from a browser page: only pages of loopback origins and of allowed_origins may. 403
+// otherwise.
+std::optional<HttpError> CheckOrigin(const RequestHead& head, const v1::Listen& config);
 // The origin of an allowed page, as sent; null for requests of no page.
-const std::string* AllowedOrigin(const RequestHead& head);
+const std::string* AllowedOrigin(const RequestHead& head, const v1::Listen& config);
 
 // A browser asks whether its page may send a request (CORS). It sends no key with that.
 bool IsPreflight(const RequestHead& head);

@@ -258,10 +258,13 @@ Gate::Step Gate::AdmitClient(Exchange& exchange) {
   if (const auto refusal = CheckHost(head, *connection.listener, config)) {
     return exchange.Refuse(*refusal);
   }
-  if (const auto refusal = CheckOrigin(head)) return exchange.Refuse(*refusal);
+  if (const auto refusal = CheckOrigin(head, config)) return exchange.Refuse(*refusal);
   if (IsPreflight(head)) return AnswerPreflight(exchange);
   exchange.request.client = PeerName(connection);
   if (exchange.row != nullptr && !exchange.row->needs_key) return Step::kGo;
+  if (const absl::Status peer = daemon.CheckPeer(exchange.request.client); !peer.ok()) {
+    return exchange.Refuse(ToHttpError(peer));
+  }
   if (daemon.keys().empty()) return Step::kGo;
   absl::StatusOr<std::string> name = Authenticate(head, daemon.keys());
   if (!name.ok()) return exchange.Refuse(ToHttpError(name.status()));
@@ -353,7 +356,8 @@ void Gate::Present(Exchange& exchange, httplib::Response& response) {
   response.status = reply.status;
   response.set_header("X-Request-Id", exchange.id);
   for (const auto& [name, value] : reply.headers) response.set_header(name, value);
-  if (const std::string* origin = AllowedOrigin(exchange.request.head)) {
+  if (const std::string* origin =
+          AllowedOrigin(exchange.request.head, state_.daemon.config().listen())) {
     response.set_header("Access-Control-Allow-Origin", *origin);
     response.set_header("Access-Control-Expose-Headers", "*");
     response.set_header("Vary", "Origin");

@@ -297,6 +297,30 @@ TEST(Config, TlsFilesGoTogether) {
               ElementsAre("tls.client_ca_file: expected tls.certificate_file with it"));
 }
 
+TEST(Config, OriginsAreThoseThatBrowsersSend) {
+  EXPECT_TRUE(Validate(R"({"listen": {"allowed_origins": ["https://app.example", "app://x",
+                                                          "http://10.0.0.1:3000"]}})")
+                  .ok());
+  for (const char* origin : {"*", "null", "", "app.example", "https://", "://x", "https://a/",
+                             "https://a/b", "https://*.example", "https://u@a", "https://a?b"}) {
+    EXPECT_THAT(
+        std::string(Validate(absl::StrFormat(R"({"listen": {"allowed_origins": ["%s"]}})", origin))
+                        .message()),
+        StartsWith("listen.allowed_origins[0]: "))
+        << origin;
+  }
+}
+
+TEST(Config, UserIdsAreAList) {
+  const auto config = ParseConfig(R"({"listen": {"allowed_uids": [0, 1000, 4294967294]}})", "c");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_THAT(config->listen().allowed_uids(), ElementsAre(0, 1000, 4294967294));
+  EXPECT_THAT(ErrorOf(R"({"listen": {"allowed_uids": [-1]}})"),
+              HasSubstr("listen.allowed_uids[0]: -1, expected 1 to 4294967294"));
+  EXPECT_THAT(ErrorOf(R"({"listen": {"allowed_uids": ["me"]}})"), HasSubstr("expected an integer"));
+  EXPECT_THAT(ErrorOf(R"({"listen": {"allowed_uids": 1000}})"), HasSubstr("expected an array"));
+}
+
 TEST(Config, C9_CacheSmallerThanOneSequence) {
   EXPECT_THAT(ErrorOf(R"({"engine": {"kv_tokens": 31}})"), HasSubstr("expected 32 to"));
   EXPECT_THAT(

@@ -175,6 +175,30 @@ TEST(CallGate, B10_TwoKeysAreOneTooMany) {
             grpc::StatusCode::UNAUTHENTICATED);
 }
 
+TEST(CallGate, G8_B17_OtherUsersOfTheSocketAreRefusedAllButHealth) {
+  Serving serving{.unix_path = absl::StrCat(testing::TempDir(), "/uids.", getpid())};
+  serving.config.mutable_listen()->add_allowed_uids(int64_t{getuid()} + 1);
+  ServedDaemon served(serving);
+  const auto channel = served.NewChannel();
+  for (const char* method : {"/hearth.v1.Control/GetModel", "/hearth.v1.Control/GetLoad",
+                             "/hearth.v1.Inference/Generate"}) {
+    EXPECT_EQ(RawCall(channel, method, {""}, WithKey("")).error_code(),
+              grpc::StatusCode::PERMISSION_DENIED)
+        << method;
+  }
+  ExplorerV1 explorer(channel, "");
+  EXPECT_TRUE(explorer.Services().empty());
+  EXPECT_EQ(explorer.Finish().error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_TRUE(RawCall(channel, "/grpc.health.v1.Health/Check", {""}, WithKey("")).ok());
+}
+
+TEST(CallGate, B17_TheListedUserIsServed) {
+  Serving serving{.unix_path = absl::StrCat(testing::TempDir(), "/uids.", getpid())};
+  serving.config.mutable_listen()->add_allowed_uids(getuid());
+  ServedDaemon served(serving);
+  EXPECT_TRUE(RawCall(served.NewChannel(), "/hearth.v1.Control/GetModel", {""}, WithKey("")).ok());
+}
+
 TEST(CallGate, WithoutKeysAnyoneMayCall) {
   ServedDaemon served;
   EXPECT_TRUE(

@@ -40,6 +40,14 @@ TEST(Access, B1_B2_HostOnALoopbackListener) {
   }
 }
 
+TEST(Access, B2_AListenersOwnAddressIsAHost) {
+  for (const char* address : {"127.0.0.2:0", "tls:127.0.0.2:0"}) {
+    const Listener listener = Listen(address);
+    EXPECT_FALSE(CheckHost(Head("host", "127.0.0.2:8080"), listener, {})) << address;
+    EXPECT_TRUE(CheckHost(Head("host", "127.0.0.3"), listener, {})) << address;
+  }
+}
+
 TEST(Access, HostElsewhereIsFree) {
   const Listener wide = Listen("0.0.0.0:0");
   const std::string path = absl::StrCat(testing::TempDir(), "/access_test.sock");
@@ -51,30 +59,44 @@ TEST(Access, HostElsewhereIsFree) {
 TEST(Access, B3_B5_Origin) {
   for (const char* origin : {"http://localhost", "http://localhost:3000", "https://127.0.0.1:1",
                              "http://[::1]:5173", "HTTP://LocalHost"}) {
-    EXPECT_FALSE(CheckOrigin(Head("origin", origin))) << origin;
+    EXPECT_FALSE(CheckOrigin(Head("origin", origin), {})) << origin;
   }
   for (const char* origin :
        {"null", "", "http://evil.example", "http://localhost.evil.example", "file://", "localhost",
         "http://localhost:80@evil.example", "http://127.0.0.1.evil.example", "ftp://localhost"}) {
-    const auto refusal = CheckOrigin(Head("origin", origin));
+    const auto refusal = CheckOrigin(Head("origin", origin), {});
     ASSERT_TRUE(refusal) << origin;
     EXPECT_EQ(refusal->http_status, 403);
     EXPECT_EQ(refusal->type, "permission_error");
   }
-  EXPECT_FALSE(CheckOrigin(RequestHead()));
+  EXPECT_FALSE(CheckOrigin(RequestHead(), {}));
+}
+
+TEST(Access, B3_B4_ConfiguredOriginsAreExact) {
+  v1::Listen config;
+  config.add_allowed_origins("https://app.example");
+  config.add_allowed_origins("app://hearth");
+  for (const char* origin :
+       {"https://app.example", "HTTPS://App.example", "app://hearth", "http://localhost:3000"}) {
+    EXPECT_NE(AllowedOrigin(Head("origin", origin), config), nullptr) << origin;
+  }
+  for (const char* origin : {"http://app.example", "https://app.example:8443", "https://app",
+                             "https://app.example.evil", "https://x.app.example", "null"}) {
+    EXPECT_TRUE(CheckOrigin(Head("origin", origin), config)) << origin;
+  }
 }
 
 TEST(Access, B4_PreflightsNameTheirMethodAndOrigin) {
   RequestHead head = Head("origin", "http://localhost:3000");
   head.method = "OPTIONS";
   EXPECT_FALSE(IsPreflight(head));
-  EXPECT_EQ(*AllowedOrigin(head), "http://localhost:3000");
+  EXPECT_EQ(*AllowedOrigin(head, {}), "http://localhost:3000");
   head.headers.emplace_back("access-control-request-method", "POST");
   EXPECT_TRUE(IsPreflight(head));
   head.method = "POST";
   EXPECT_FALSE(IsPreflight(head));
-  EXPECT_EQ(AllowedOrigin(Head("origin", "http://evil.example")), nullptr);
-  EXPECT_EQ(AllowedOrigin(RequestHead()), nullptr);
+  EXPECT_EQ(AllowedOrigin(Head("origin", "http://evil.example"), {}), nullptr);
+  EXPECT_EQ(AllowedOrigin(RequestHead(), {}), nullptr);
 }
 
 }  // namespace

@@ -600,5 +600,64 @@ TEST_F(KeyedGateTest, B16_FloodOfWrongKeysIsLimited) {
   EXPECT_EQ(Status(absl::StrCat("Bearer ", kKey)), 200);
 }
 
+class AllowedOriginsTest : public HttpTest {
+ protected:
+  void SetUp() override {
+    config_.mutable_listen()->add_allowed_origins("https://app.example:8443");
+    Start();
+  }
+};
+
+TEST_F(AllowedOriginsTest, B3_B4_OriginsAreComparedExactly) {
+  const RawReply reply = Get("/version", "Origin: https://app.example:8443\r\n");
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(reply.headers.at("access-control-allow-origin"), "https://app.example:8443");
+  EXPECT_EQ(reply.headers.at("vary"), "Origin");
+  RawClient client(tcp());
+  client.Send(RequestText("OPTIONS", "/v1/chat/completions", "",
+                          "Origin: https://app.example:8443\r\n"
+                          "Access-Control-Request-Method: POST\r\n"));
+  const RawReply preflight = client.Receive(/*no_body=*/true);
+  EXPECT_EQ(preflight.status, 204);
+  EXPECT_EQ(preflight.headers.at("access-control-allow-origin"), "https://app.example:8443");
+  for (const char* origin :
+       {"https://app.example", "http://app.example:8443", "null", "https://sub.app.example:8443",
+        "https://app.example:84430", "https://app.example:8443.evil.example",
+        "https://app.example:8443/"}) {
+    const RawReply other = Get("/version", absl::StrCat("Origin: ", origin, "\r\n"));
+    EXPECT_EQ(other.status, 403) << origin;
+    EXPECT_EQ(other.headers.count("access-control-allow-origin"), 0u) << origin;
+  }
+}
+
+class AllowedUidsTest : public HttpTest {
+ protected:
+  void StartFor(int64_t uid) {
+    config_.mutable_listen()->add_allowed_uids(uid);
+    Start();
+  }
+  RawReply GetLocally(std::string_view path) const {
+    RawClient client(local());
+    client.Send(RequestText("GET", path));
+    return client.Receive();
+  }
+};
+
+TEST_F(AllowedUidsTest, B17_OtherUsersOfTheSocketAreRefused) {
+  StartFor(int64_t{getuid()} + 1);
+  for (const char* path : {"/version", "/v1/models", "/metrics", "/nowhere"}) {
+    const RawReply reply = GetLocally(path);
+    EXPECT_EQ(reply.status, 403) << path;
+    EXPECT_EQ(reply.error("type"), "permission_error");
+  }
+  EXPECT_EQ(GetLocally("/health").status, 200);
+  EXPECT_EQ(Get("/version").status, 200);  // TCP knows no user
+}
+
+TEST_F(AllowedUidsTest, B17_TheListedOneIsServed) {
+  StartFor(getuid());
+  EXPECT_EQ(GetLocally("/version").status, 200);
+}
+
 }  // namespace
 }  // namespace hearth::server
