@@ -135,7 +135,8 @@ GateLimits GateLimits::From(const v1::Limits& limits) {
           .header_timeout = milliseconds(limits.header_timeout_ms()),
           .body_timeout = milliseconds(limits.body_timeout_ms()),
           .idle_timeout = milliseconds(limits.idle_timeout_ms()),
-          .write_timeout = milliseconds(limits.write_timeout_ms())};
+          .write_timeout = milliseconds(limits.write_timeout_ms()),
+          .keep_alive = milliseconds(limits.keep_alive_ms())};
 }
 
 // One request and its reply.
@@ -379,7 +380,8 @@ void Gate::Present(Exchange& exchange, httplib::Response& response) {
 
 bool Gate::SendEvents(Exchange& exchange, httplib::DataSink& sink) {
   SseStream events(
-      [&sink](std::string_view bytes) { return sink.write(bytes.data(), bytes.size()); });
+      [&sink](std::string_view bytes) { return sink.write(bytes.data(), bytes.size()); },
+      state_.limits.keep_alive);
   try {
     if (!exchange.reply.stream(events)) exchange.close = true;
   } catch (const std::exception& thrown) {

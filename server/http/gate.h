@@ -34,6 +34,7 @@ struct GateLimits {
   std::chrono::milliseconds body_timeout;
   std::chrono::milliseconds idle_timeout;  // for a head's first byte
   std::chrono::milliseconds write_timeout;
+  std::chrono::milliseconds keep_alive;    // of a silent stream
   std::chrono::milliseconds linger{1000};  // see ClientSocket::Linger
 
   static GateLimits From(const v1::Limits& limits);

@@ -18,8 +18,6 @@ namespace {
 
 // How often a waiting reply looks whether its client is still there.
 constexpr absl::Duration kLook = absl::Milliseconds(100);
-// A stream whose first output takes longer begins without it; errors then come as events.
-constexpr std::chrono::seconds kLongestSilentStart = kSseKeepAlive;
 
 using Peer = ClientSocket::Peer;
 using MaybeOutput = std::optional<Output>;
@@ -112,9 +110,10 @@ class EventReply {
         include_usage_(include_usage),
         preamble_(Preamble(daemon, *session_, shape, shape.chunk_object)) {}
 
-  // Returns once the reply may begin with status 200.
-  absl::Status AwaitStart() {
-    const auto latest = SteadyClock::now() + kLongestSilentStart;
+  // Returns once the reply may begin with status 200: with the first output or after `silence`;
+  // errors then come as events.
+  absl::Status AwaitStart(std::chrono::milliseconds silence) {
+    const auto latest = SteadyClock::now() + silence;
     while (SteadyClock::now() < latest) {
       HEARTH_ASSIGN_OR_RETURN(first_, session_->Next(kLook));
       if (first_) return absl::OkStatus();
@@ -210,7 +209,8 @@ absl::StatusOr<HttpReply> ReplyStream(Daemon& daemon, const HttpRequest& http,
                                       bool include_usage) {
   auto events =
       std::make_shared<EventReply>(daemon, http.socket, std::move(session), shape, include_usage);
-  HEARTH_RETURN_IF_ERROR(events->AwaitStart());
+  const std::chrono::milliseconds silence(daemon.config().limits().keep_alive_ms());
+  HEARTH_RETURN_IF_ERROR(events->AwaitStart(silence));
   HttpReply reply;
   reply.content_type = "text/event-stream";
   reply.headers.emplace_back("Cache-Control", "no-cache");

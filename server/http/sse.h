@@ -9,15 +9,12 @@
 
 namespace hearth::server {
 
-// How long a stream may be silent before a comment shows the client, and every proxy between,
-// that it lives.
-inline constexpr std::chrono::seconds kSseKeepAlive{10};
-
 class SseStream {
  public:
-  // `write` sends bytes to the client at once; false when it is gone or has stalled.
-  explicit SseStream(std::function<bool(std::string_view)> write,
-                     std::chrono::milliseconds keep_alive = kSseKeepAlive)
+  // `write` sends bytes to the client at once; false when it is gone or has stalled. `keep_alive`
+  // is how long a stream may be silent before a comment shows the client, and every proxy between,
+  // that it lives.
+  SseStream(std::function<bool(std::string_view)> write, std::chrono::milliseconds keep_alive)
       : write_(std::move(write)), keep_alive_(keep_alive) {}
 
   // One event of one data line. REQUIRES: `data` holds no line break.

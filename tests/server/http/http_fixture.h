@@ -66,6 +66,7 @@ class HttpTest : public testing::Test {
     options.model_path = daemon_->config().model();
     options.kv_tokens = 2048;
     options.threads = 2;
+    options.max_running = daemon_->config().engine().max_running();
     auto engine = Engine::Load(options);
     ASSERT_TRUE(engine.ok()) << engine.status();
     daemon_->Serve(*std::move(engine));

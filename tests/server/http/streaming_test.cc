@@ -16,6 +16,7 @@
 namespace hearth::server {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 class StreamingTest : public EitherWay {
@@ -271,6 +272,34 @@ TEST_P(SlowReaderTest, S4_ReaderOfAByteAtATimeIsCut) {
   EXPECT_EQ(slow.ReceiveUntil("[DONE]").find("[DONE]"), std::string::npos);
 }
 
+class QueuedStreamTest : public StreamingTest {
+ protected:
+  QueuedStreamTest() {
+    config_.mutable_engine()->set_max_running(1);
+    config_.mutable_limits()->set_keep_alive_ms(50);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, QueuedStreamTest, testing::Bool(), EitherWay::Name);
+
+TEST_P(QueuedStreamTest, S12_CommentsComeWhileAPromptWaits) {
+  std::vector<std::unique_ptr<RawClient>> before;
+  for (int i = 0; i < 4; ++i) {
+    before.push_back(std::make_unique<RawClient>(listener()));
+    before.back()->Send(RequestText("POST", "/v1/completions", Long()));
+    ASSERT_TRUE(Eventually([&] { return daemon_->live_sessions() == i + 1; }));
+  }
+  RawClient client(listener());
+  client.Send(
+      RequestText("POST", "/v1/completions", R"({"prompt":"a","stream":true,"max_tokens":3})"));
+  EXPECT_EQ(client.ReceiveHead().status, 200);
+  for (int i = 0; i < 2; ++i) {
+    const std::string chunk = client.ReceiveUntil("\n\n");
+    EXPECT_THAT(chunk, EndsWith("\n: keep-alive\n\n"));
+  }
+  before.clear();
+  EXPECT_THAT(client.ReceiveUntil("[DONE]"), HasSubstr("[DONE]"));
+}
+
 class KeyedStreamTest : public HttpTest {
  protected:
   void SetUp() override { StartWithModel("old-key\n"); }
@@ -296,7 +325,7 @@ TEST(Sse, S12_CommentsFillSilenceOnly) {
     sent += bytes;
     return true;
   };
-  SseStream patient(write);
+  SseStream patient(write, std::chrono::hours(1));
   EXPECT_TRUE(patient.KeepAliveIfSilent());
   EXPECT_EQ(sent, "");
   SseStream stream(write, std::chrono::milliseconds(20));
@@ -308,7 +337,7 @@ TEST(Sse, S12_CommentsFillSilenceOnly) {
 }
 
 TEST(Sse, SaysWhenTheClientIsGone) {
-  SseStream stream([](std::string_view) { return false; });
+  SseStream stream([](std::string_view) { return false; }, std::chrono::hours(1));
   EXPECT_FALSE(stream.Send("{}"));
   EXPECT_FALSE(stream.KeepAlive());
 }
