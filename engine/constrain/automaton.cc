@@ -37,12 +37,21 @@ CallStacks::CallStacks() {
 
 StackId CallStacks::Push(const std::vector<Frame>& frames) {
   const auto [at, added] = ids_.emplace(frames, static_cast<StackId>(stacks_.size()));
-  if (added) stacks_.push_back({&at->first, Depth(frames[0].below) + 1});
+  if (added) {
+    stacks_.push_back({&at->first, Depth(frames[0].below) + 1});
+    frames_ += frames.size();
+  }
   return at->second;
 }
 
-void Automaton::Start(Configuration& out) {
+void Automaton::Begin(Configuration& out) {
   out.Clear();
+  ++steps_;
+  work_before_ = work_;
+}
+
+void Automaton::Start(Configuration& out) {
+  Begin(out);
   for (const StateId start : grammar_.Starts(Grammar::kRoot)) {
     Enter(start, kNothing, CallStacks::kBottom, out);
   }
@@ -50,14 +59,16 @@ void Automaton::Start(Configuration& out) {
 }
 
 void Automaton::Step(const Configuration& from, uint8_t byte, Configuration& out) {
-  out.Clear();
+  Begin(out);
+  out.too_many = from.too_many;
   work_ += from.items.size();
   for (const Item& item : from.items) StepItem(item, byte, out);
   Finish(out);
 }
 
 void Automaton::StepMarker(const Configuration& from, TokenId marker, Configuration& out) {
-  out.Clear();
+  Begin(out);
+  out.too_many = from.too_many;
   for (const Item& item : from.items) {
     if (grammar_.TerminalOf(item.state) != nullptr) continue;
     for (const MarkerEdge& edge : grammar_.Markers(item.state)) {
@@ -68,7 +79,7 @@ void Automaton::StepMarker(const Configuration& from, TokenId marker, Configurat
 }
 
 void Automaton::Return(StackId stack, Configuration& out) {
-  out.Clear();
+  Begin(out);
   Leave(stack, out);
   Finish(out);
 }
@@ -100,7 +111,7 @@ void Automaton::StepItem(const Item& item, uint8_t byte, Configuration& out) {
 // Comes to a state, and to what can be reached from it without reading.
 void Automaton::Enter(StateId state, uint32_t white_space, StackId stack, Configuration& out) {
   const uint32_t depth = stacks_.Depth(stack);
-  if (depth + grammar_.Nesting(state) > kMaxNesting) return;
+  if (IsOutOfWork() || depth + grammar_.Nesting(state) > kMaxNesting) return;
   if (const Terminal* terminal = grammar_.TerminalOf(state)) {
     return AddTerminal(*terminal, state, terminal->start(), stack, out);
   }
@@ -112,6 +123,7 @@ void Automaton::Enter(StateId state, uint32_t white_space, StackId stack, Config
   if (grammar_.Accepts(state)) Leave(stack, out);
   for (const Call& call : grammar_.Calls(state)) {
     if (depth + grammar_.Nesting(call.return_to) > kMaxNesting) continue;
+    work_ += kCallWork;
     calls_.push_back({call.rule, depth, {call.return_to, stack}});
   }
 }
@@ -125,19 +137,28 @@ void Automaton::AddTerminal(const Terminal& terminal, StateId state, Terminal::S
   if (accepts) Leave(stack, out);
 }
 
+// Many ways may end one call at once; what comes behind it is the same for all.
 void Automaton::Leave(StackId stack, Configuration& out) {
+  if (!stacks_.Visit(stack, steps_)) return;
   if (stack == CallStacks::kBottom) {
     out.complete = true;
     return;
   }
-  for (const Frame& frame : stacks_.Top(stack)) Enter(frame.return_to, kNothing, frame.below, out);
+  for (const Frame& frame : stacks_.Top(stack)) {
+    ++work_;
+    Enter(frame.return_to, kNothing, frame.below, out);
+  }
 }
 
 void Automaton::Finish(Configuration& out) {
   MakeCalls(out);
-  if (out.items.size() < 2) return;
   std::sort(out.items.begin(), out.items.end());
   out.items.erase(std::unique(out.items.begin(), out.items.end()), out.items.end());
+  if (IsOutOfWork() || out.items.size() > kMostItems) out.too_many = true;
+  if (out.too_many) out.items.clear();
+  // What one document needed is not kept for others.
+  if (out.items.capacity() > kMostItems) out.items.shrink_to_fit();
+  if (calls_.capacity() > kMostItems) calls_.shrink_to_fit();
 }
 
 // Calls of one rule from the same depth share a stack: what they read is the same.
@@ -147,7 +168,6 @@ void Automaton::MakeCalls(Configuration& out) {
   while (!calls_.empty()) {
     calls.clear();
     calls.swap(calls_);
-    work_ += calls.size() * kCallWork;
     std::sort(calls.begin(), calls.end(), [](const PendingCall& a, const PendingCall& b) {
       if (a.rule != b.rule) return a.rule < b.rule;
       if (a.depth != b.depth) return a.depth < b.depth;
@@ -160,9 +180,12 @@ void Automaton::MakeCalls(Configuration& out) {
            ++i) {
         if (frames.empty() || !(frames.back() == calls[i].frame)) frames.push_back(calls[i].frame);
       }
-      if (first.depth == kMaxNesting) continue;
+      if (first.depth == kMaxNesting || IsOutOfWork()) continue;
       const StackId stack = stacks_.Push(frames);
-      for (const StateId start : grammar_.Starts(first.rule)) Enter(start, kNothing, stack, out);
+      for (const StateId start : grammar_.Starts(first.rule)) {
+        ++work_;
+        Enter(start, kNothing, stack, out);
+      }
     }
   }
 }

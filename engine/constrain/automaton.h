@@ -4,6 +4,7 @@
 #ifndef HEARTH_ENGINE_CONSTRAIN_AUTOMATON_H_
 #define HEARTH_ENGINE_CONSTRAIN_AUTOMATON_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <tuple>
 #include <utility>
@@ -47,14 +48,22 @@ class CallStacks {
   StackId Push(const std::vector<Frame>& frames);
   absl::Span<const Frame> Top(StackId stack) const { return *stacks_[stack].frames; }
   uint32_t Depth(StackId stack) const { return stacks_[stack].depth; }
-  size_t size() const { return stacks_.size(); }
+  // Of all stacks, which is what they take memory for.
+  size_t frames() const { return frames_; }
+
+  // True for the first visit of a stack in a step.
+  bool Visit(StackId stack, uint64_t step) {
+    return std::exchange(stacks_[stack].visited, step) != step;
+  }
 
  private:
   struct Stack {
     const std::vector<Frame>* frames;
     uint32_t depth;
+    uint64_t visited = 0;
   };
   std::vector<Stack> stacks_;
+  size_t frames_ = 0;
   absl::node_hash_map<std::vector<Frame>, StackId> ids_;
 };
 
@@ -80,16 +89,21 @@ struct Item {
 struct Configuration {
   std::vector<Item> items;  // ascending; each can read at least one more byte, and be completed
   bool complete = false;    // what was read is a whole document
+  bool too_many = false;    // ways to follow; then there are no items, whatever is read
 
-  bool dead() const { return items.empty() && !complete; }
+  bool dead() const { return items.empty() && !complete && !too_many; }
   void Clear() {
     items.clear();
-    complete = false;
+    complete = too_many = false;
   }
 };
 
 class Automaton {
  public:
+  // What is followed at once, and what a step may do for it. Both bound what one byte costs.
+  static constexpr size_t kMostItems = 1024;
+  static constexpr uint64_t kMostStepWork = 1 << 17;
+
   // `grammar` must outlive the automaton.
   explicit Automaton(const Grammar& grammar) : grammar_(grammar) {}
 
@@ -104,7 +118,7 @@ class Automaton {
 
   // Forgets all stacks but those of `live`, which it renumbers.
   void Compact(Configuration& live);
-  size_t stacks() const { return stacks_.size(); }
+  size_t frames() const { return stacks_.frames(); }
 
   // What was done so far, in steps of some ten nanoseconds. A function of what was asked.
   uint64_t work() const { return work_; }
@@ -116,6 +130,8 @@ class Automaton {
     Frame frame;
   };
 
+  void Begin(Configuration& out);
+  bool IsOutOfWork() const { return work_ - work_before_ > kMostStepWork; }
   void StepItem(const Item& item, uint8_t byte, Configuration& out);
   void AddTerminal(const Terminal& terminal, StateId state, Terminal::State place, StackId stack,
                    Configuration& out);
@@ -128,6 +144,8 @@ class Automaton {
   CallStacks stacks_;
   std::vector<PendingCall> calls_;
   uint64_t work_ = 0;
+  uint64_t steps_ = 0;
+  uint64_t work_before_ = 0;  // the current step
 };
 
 }  // namespace hearth

@@ -94,6 +94,14 @@ CharSet::CharSet(std::initializer_list<CharRange> ranges) {
   for (const CharRange& range : ranges) Add(range.low, range.high);
 }
 
+CharSet CharSet::Of(std::vector<CharRange> ranges) {
+  std::sort(ranges.begin(), ranges.end(),
+            [](const CharRange& a, const CharRange& b) { return a.low < b.low; });
+  CharSet set;
+  for (const CharRange& range : ranges) set.Add(range.low, range.high);
+  return set;
+}
+
 void CharSet::Add(char32_t low, char32_t high) {
   if (low <= 0xDFFF && high >= 0xD800) {
     if (low < 0xD800) Add(low, 0xD7FF);

@@ -24,6 +24,8 @@ class CharSet {
  public:
   CharSet() = default;
   CharSet(std::initializer_list<CharRange> ranges);
+  // In whatever order, they take the time to sort them. REQUIRES: low <= high <= kLastChar.
+  static CharSet Of(std::vector<CharRange> ranges);
 
   // Surrogates are left out. REQUIRES: low <= high <= kLastChar.
   void Add(char32_t low, char32_t high);

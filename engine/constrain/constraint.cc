@@ -40,6 +40,7 @@ class Compiler {
     Automaton automaton(grammar);
     Configuration start;
     automaton.Start(start);
+    if (start.too_many) return absl::InvalidArgumentError("too complex: too many alternatives");
     if (start.items.empty()) {
       return absl::InvalidArgumentError("nothing but the empty text is allowed");
     }

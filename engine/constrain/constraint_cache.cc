@@ -9,6 +9,8 @@
 namespace hearth {
 namespace {
 
+constexpr size_t kShares = 4;  // so many of the largest constraints fit at once
+
 size_t BytesOf(const JsonSchemaSource& source) {
   return source.schema.size() + source.pointer.size();
 }
@@ -28,18 +30,30 @@ size_t BytesOf(const ToolCallsSource& source) {
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const Constraint>> ConstraintCache::Compile(
-    const ConstraintSource& source) {
+std::shared_ptr<const Constraint> ConstraintCache::Find(const ConstraintSource& source) {
   const std::lock_guard lock(mutex_);
   const auto known = std::find_if(entries_.begin(), entries_.end(),
                                   [&](const Entry& entry) { return entry.source == source; });
-  if (known != entries_.end()) {
-    entries_.splice(entries_.begin(), entries_, known);
-    return known->constraint;
-  }
+  if (known == entries_.end()) return nullptr;
+  entries_.splice(entries_.begin(), entries_, known);
+  return known->constraint;
+}
+
+absl::StatusOr<std::shared_ptr<const Constraint>> ConstraintCache::Compile(
+    const ConstraintSource& source) {
+  if (auto known = Find(source)) return known;
+  const std::lock_guard compiling(compiling_);
+  // Somebody else may have compiled it meanwhile.
+  if (auto known = Find(source)) return known;
   HEARTH_ASSIGN_OR_RETURN(auto constraint, Constraint::Compile(source));
   const size_t bytes = sizeof(Entry) + constraint->bytes() +
                        std::visit([](const auto& kind) { return BytesOf(kind); }, source);
+  if (bytes > limit_ / kShares) {
+    return absl::InvalidArgumentError(absl::StrCat("too complex: compiled, it takes ", bytes,
+                                                   " bytes; at most ", limit_ / kShares,
+                                                   " are supported"));
+  }
+  const std::lock_guard lock(mutex_);
   if (!MakeRoom(bytes)) {
     return absl::ResourceExhaustedError(absl::StrCat("the constraint takes ", bytes,
                                                      " bytes, and those of requests under way ",

@@ -109,7 +109,9 @@ absl::StatusOr<SharedText> TextOfFormat(std::string_view name) {
     CompileBudget budget;
     HEARTH_ASSIGN_OR_RETURN(const SharedText whole,
                             CompileRegex(format->pattern, RegexMatch::kWhole, budget));
-    HEARTH_ASSIGN_OR_RETURN(format->text, Intersect({whole}, {}, 0, format->max_length, budget));
+    HEARTH_ASSIGN_OR_RETURN(const SharedText text,
+                            Intersect({whole}, {}, 0, format->max_length, budget));
+    format->text = TextDfa::Keep(*text);
   }
   return format->text;
 }

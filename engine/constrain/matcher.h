@@ -20,6 +20,13 @@ namespace hearth {
 // and the accepted tokens.
 class Matcher {
  public:
+  // Call stacks are kept for reuse until they have so many frames beyond those that are needed.
+  static constexpr size_t kSpareFrames = 1 << 10;
+  // What one holds between two tokens, at most and about: spare stacks with their frames and index,
+  // and three configurations in vectors that may be half empty.
+  static constexpr size_t kBytes =
+      kSpareFrames * 128 + 3 * 2 * Automaton::kMostItems * sizeof(Item);
+
   // stop_tokens: any of them ends the text, where it is whole and min_tokens were accepted.
   // Ids outside the vocabulary are ignored. `masks` must outlive the matcher.
   Matcher(std::shared_ptr<const Constraint> constraint, TokenMasks& masks,
@@ -30,13 +37,20 @@ class Matcher {
   // TokenMasks::Fill. REQUIRES: mask.size() == masks.trie().words().
   absl::Status FillMask(absl::Span<uint64_t> mask);
 
-  // False, and nothing changes, when the token may not come next.
+  // False, and nothing changes, when the token may not come next. Where there are too many ways to
+  // go on behind it the token is taken, and the next mask says so.
   bool Accept(TokenId token);
 
   // Nothing may come any more: a stop token came, or the text is whole and nothing can be added.
-  bool IsOver() const { return stopped_ || configuration_.items.empty(); }
+  bool IsOver() const {
+    return stopped_ || (configuration_.items.empty() && !configuration_.too_many);
+  }
+
+  // Of the call stacks it holds, for which it takes memory.
+  size_t frames() const { return automaton_.frames(); }
 
  private:
+  void CompactStacks();
   // The text is whole, and a stop token may come.
   bool MayStop() const { return configuration_.complete && accepted_ >= min_tokens_; }
 
@@ -45,6 +59,7 @@ class Matcher {
   const int32_t min_tokens_;
   TokenMasks& masks_;
   Automaton automaton_;
+  size_t compact_at_;  // frames of its stacks
   Configuration configuration_;
   Configuration next_, from_;  // reused from call to call
   int32_t accepted_ = 0;

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <memory>
+#include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -19,12 +20,21 @@ constexpr size_t kMaxDigits = 40;  // of a bound
 constexpr uint32_t kDigits = 15;   // a double tells all decimals of so many digits apart
 constexpr uint32_t kIntegerDigits = 18;
 
-// Symbols: the ten digits are 0 to 9.
-enum Symbol : uint32_t { kMinus = 10, kPlus, kPoint, kExponent, kOther, kSymbols };
+// Symbols: the ten digits are 0 to 9. Integers have no others than the first.
+enum Symbol : uint32_t {
+  kMinus = 10,
+  kOther,
+  kIntegerSymbols,
+  kPlus = 12,
+  kPoint,
+  kExponent,
+  kSymbols
+};
 
-Alphabet NumberAlphabet() {
-  Alphabet alphabet{{}, {}, kSymbols};
+Alphabet NumberAlphabet(bool integer) {
+  Alphabet alphabet{{}, {}, integer ? kIntegerSymbols : kSymbols};
   const auto add = [&](char32_t start, uint32_t symbol) {
+    if (symbol >= alphabet.size) symbol = kOther;
     alphabet.starts.push_back(start);
     alphabet.symbols.push_back(static_cast<uint16_t>(symbol));
   };
@@ -42,6 +52,56 @@ Alphabet NumberAlphabet() {
   add('f', kOther);
   return alphabet;
 }
+
+// Divisibility as an automaton over digits, as small as can be: beginnings that go on to multiples
+// alike are one state. State 0 is where nothing or zeros were read, and the multiples.
+class Multiples {
+ public:
+  static constexpr size_t kMostStates = 1024;  // never more than the divisor
+
+  static absl::StatusOr<Multiples> Of(uint32_t divisor, CompileBudget& budget) {
+    Multiples multiples;
+    std::vector<uint64_t> remainders = {0};  // one for each state
+    absl::flat_hash_map<Endings, uint32_t> states = {{EndingsOf(0, divisor), 0}};
+    for (size_t s = 0; s < remainders.size(); ++s) {
+      HEARTH_RETURN_IF_ERROR(budget.Spend(10 * 16, 10 * sizeof(uint32_t) + 128));
+      for (uint32_t digit = 0; digit < 10; ++digit) {
+        const uint64_t remainder = (remainders[s] * 10 + digit) % divisor;
+        const auto [at, added] = states.emplace(EndingsOf(remainder, divisor), remainders.size());
+        if (added) remainders.push_back(remainder);
+        multiples.next_.push_back(at->second);
+      }
+      if (remainders.size() > kMostStates) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("only integers up to ", kMostStates, " are supported, and larger ones of ",
+                         "whose leading digits so many remainders matter (3600 and 86400 do)"));
+      }
+    }
+    return multiples;
+  }
+
+  uint32_t Next(uint32_t state, uint32_t digit) const { return next_[state * 10 + digit]; }
+
+ private:
+  // By how many digits are still to come: the least number that they can be, if any. It tells all
+  // of them, which are a divisor apart.
+  using Endings = std::array<uint32_t, 11>;
+
+  static Endings EndingsOf(uint64_t remainder, uint32_t divisor) {
+    Endings endings{};
+    uint64_t beyond = 1;  // the least number of more digits
+    for (uint32_t& ending : endings) {
+      const uint64_t least = (divisor - remainder) % divisor;
+      ending = least < beyond ? static_cast<uint32_t>(least) : UINT32_MAX;
+      if (beyond >= divisor) break;  // more digits tell nothing new
+      beyond *= 10;
+      remainder = remainder * 10 % divisor;
+    }
+    return endings;
+  }
+
+  std::vector<uint32_t> next_;
+};
 
 int CompareMagnitudes(const Decimal& a, const Decimal& b) {
   if (a.whole.size() != b.whole.size()) return a.whole.size() < b.whole.size() ? -1 : 1;
@@ -87,17 +147,16 @@ struct Reader {
   uint8_t whole = 0;         // digits; a lone 0 counts as none
   uint8_t fraction = 0;
   uint8_t exponent = 0;
-  uint32_t remainder = 0;
+  uint32_t multiple = 0;  // of Multiples
 
   auto Tuple() const {
-    return std::make_tuple(phase, negative, low, high, whole, fraction, exponent, remainder);
+    return std::make_tuple(phase, negative, low, high, whole, fraction, exponent, multiple);
   }
   bool operator==(const Reader& other) const { return Tuple() == other.Tuple(); }
   template <typename H>
   friend H AbslHashValue(H state, const Reader& reader) {
     return H::combine(std::move(state), static_cast<int>(reader.phase), reader.negative, reader.low,
-                      reader.high, reader.whole, reader.fraction, reader.exponent,
-                      reader.remainder);
+                      reader.high, reader.whole, reader.fraction, reader.exponent, reader.multiple);
   }
 };
 
@@ -119,14 +178,18 @@ class NumberBuilder {
   }
 
   absl::StatusOr<SharedText> Make() {
+    if (multiple_of_ != 1) {
+      HEARTH_ASSIGN_OR_RETURN(multiples_, Multiples::Of(multiple_of_, budget_));
+    }
     TextTable table;
-    table.alphabet = NumberAlphabet();
+    table.alphabet = NumberAlphabet(integer_);
+    const uint32_t symbols = table.alphabet.size;
     Number(Reader{});
     for (size_t s = 0; s < readers_.size(); ++s) {
-      HEARTH_RETURN_IF_ERROR(budget_.Spend(kSymbols * 6, kSymbols * 12 + 64));
+      HEARTH_RETURN_IF_ERROR(budget_.Spend(symbols * 6, symbols * 12 + 64));
       const Reader reader = readers_[s];
       table.accepts.push_back(Accepts(reader));
-      for (uint32_t symbol = 0; symbol < kSymbols; ++symbol) {
+      for (uint32_t symbol = 0; symbol < symbols; ++symbol) {
         Reader next = reader;
         table.next.push_back(Advance(next, symbol) ? Number(next) : TextDfa::kDead);
       }
@@ -168,7 +231,7 @@ class NumberBuilder {
         reader.phase != kExp) {
       return false;
     }
-    if (reader.remainder != 0) return false;
+    if (reader.multiple != 0) return false;
     const int sign = reader.negative;
     int8_t low = reader.low, high = reader.high;
     if (reader.phase == kZero || reader.phase == kWhole) {
@@ -198,6 +261,8 @@ class NumberBuilder {
         if (symbol == 0) reader.phase = kZero;
         if (symbol == 0 || !digit) return symbol == 0;
         reader.phase = kWhole;
+        // The sign keeps integers from being -0, and else matters to bounds.
+        if (integer_ && !bounded_) reader.negative = false;
         return AddWhole(reader, symbol);
       case kWhole:
         if (digit) return AddWhole(reader, symbol);
@@ -230,11 +295,16 @@ class NumberBuilder {
 
   bool AddWhole(Reader& reader, uint32_t digit) const {
     const int value = static_cast<int>(digit);
-    reader.low = low_[reader.negative].Whole(reader.low, reader.whole, value);
-    reader.high = high_[reader.negative].Whole(reader.high, reader.whole, value);
-    reader.remainder =
-        static_cast<uint32_t>((uint64_t{reader.remainder} * 10 + digit) % multiple_of_);
-    return ++reader.whole <= digits_;
+    const Magnitude& low = low_[reader.negative];
+    const Magnitude& high = high_[reader.negative];
+    reader.low = low.Whole(reader.low, reader.whole, value);
+    reader.high = high.Whole(reader.high, reader.whole, value);
+    if (multiples_) reader.multiple = multiples_->Next(reader.multiple, digit);
+    ++reader.whole;
+    // What has more digits than a bound is beyond it, whichever they are.
+    if (!low.none && reader.whole > low.whole.size()) reader.low = 1;
+    if (!high.none && reader.whole > high.whole.size()) return false;
+    return reader.whole <= digits_;
   }
 
   bool AddFraction(Reader& reader, uint32_t digit) const {
@@ -255,6 +325,7 @@ class NumberBuilder {
   CompileBudget& budget_;
   bool integer_, bounded_;
   uint32_t multiple_of_, digits_;
+  std::optional<Multiples> multiples_;
   Magnitude low_[2], high_[2];  // by sign
   bool excluded_[2] = {};
   std::vector<Reader> readers_;
@@ -305,13 +376,18 @@ int Decimal::Compare(const Decimal& other) const {
   return negative ? CompareMagnitudes(other, *this) : CompareMagnitudes(*this, other);
 }
 
+absl::Status CheckMultipleOf(uint32_t divisor, CompileBudget& budget) {
+  if (divisor <= Multiples::kMostStates) return absl::OkStatus();
+  return Multiples::Of(divisor, budget).status();
+}
+
 absl::StatusOr<SharedText> NumberText(const NumberRange& range, CompileBudget& budget) {
   if (range.low || range.high || range.multiple_of != 1) return NumberBuilder(range, budget).Make();
   // Most numbers have no bounds; one automaton serves them all, and so do the masks kept for it.
   static const std::array<SharedText, 2> unbounded = [] {
     CompileBudget own;
-    return std::array<SharedText, 2>{*NumberBuilder({.integer = false}, own).Make(),
-                                     *NumberBuilder({.integer = true}, own).Make()};
+    return std::array<SharedText, 2>{TextDfa::Keep(**NumberBuilder({.integer = false}, own).Make()),
+                                     TextDfa::Keep(**NumberBuilder({.integer = true}, own).Make())};
   }();
   return unbounded[range.integer];
 }

@@ -25,23 +25,27 @@ absl::Status ObjectRule::FindMembers() {
   absl::flat_hash_set<std::string> known;
   const auto add = [&](const std::string& name) {
     if (known.insert(name).second) names_.push_back(name);
+    return builder_.budget().Spend(static_cast<int64_t>(name.size() / 8) + 16);
   };
   for (const PropertiesKeywords* properties : shape_.properties) {
-    for (const auto& [name, schema] : properties->named) add(name);
+    for (const auto& [name, schema] : properties->named) HEARTH_RETURN_IF_ERROR(add(name));
   }
-  for (const std::string& name : shape_.required) add(name);
-  const absl::flat_hash_set<std::string> required(shape_.required.begin(), shape_.required.end());
+  absl::flat_hash_set<std::string> required;
+  for (const std::string* name : shape_.required) {
+    HEARTH_RETURN_IF_ERROR(add(*name));
+    required.insert(*name);
+  }
   for (const std::string& name : names_) {
     HEARTH_RETURN_IF_ERROR(builder_.budget().Spend(static_cast<int64_t>(name.size()) * 4 + 64));
-    const Conjunction all = shapes_.OfProperty(shape_, name);
+    HEARTH_ASSIGN_OR_RETURN(const Conjunction all, shapes_.OfProperty(shape_, name));
     HEARTH_ASSIGN_OR_RETURN(const std::vector<Shape>* value, shapes_.Of(all));
-    const bool named = std::all_of(shape_.names.begin(), shape_.names.end(),
-                                   [&](const SharedText& text) { return text->AcceptsText(name); });
+    HEARTH_ASSIGN_OR_RETURN(const bool named, AllAccept(shape_.names, name, builder_.budget()));
     if (value->empty() || !named) {
       if (required.contains(name)) possible_ = false;
       continue;
     }
-    members_.push_back({JsonText(name), rules_.RuleFor(all), required.contains(name)});
+    HEARTH_ASSIGN_OR_RETURN(const RuleId rule, rules_.RuleFor(all));
+    members_.push_back({JsonText(name), rule, required.contains(name)});
   }
   return absl::OkStatus();
 }
@@ -87,6 +91,8 @@ absl::Status ObjectRule::FindOthers() {
 
 absl::Status ObjectRule::AddOthers(const std::vector<Pattern>& patterns,
                                    const std::vector<bool>& matched, const SharedText& names) {
+  HEARTH_RETURN_IF_ERROR(builder_.budget().Spend(
+      static_cast<int64_t>(shape_.properties.size() * (patterns.size() + 1))));
   Conjunction all;
   for (const PropertiesKeywords* properties : shape_.properties) {
     const size_t before = all.size();
@@ -95,13 +101,13 @@ absl::Status ObjectRule::AddOthers(const std::vector<Pattern>& patterns,
     }
     if (all.size() == before && properties->additional) all.push_back(*properties->additional);
   }
-  std::sort(all.begin(), all.end());
-  all.erase(std::unique(all.begin(), all.end()), all.end());
+  HEARTH_ASSIGN_OR_RETURN(all, shapes_.Settled(std::move(all)));
   HEARTH_ASSIGN_OR_RETURN(const std::vector<Shape>* value, shapes_.Of(all));
   if (value->empty()) return absl::OkStatus();
+  HEARTH_ASSIGN_OR_RETURN(const RuleId rule, rules_.RuleFor(all));
   const RuleId name = builder_.AddRule();
   builder_.AddStart(name, builder_.AddTerminal(names, Spelling::kJsonString));
-  others_.push_back({name, rules_.RuleFor(all)});
+  others_.push_back({name, rule});
   return absl::OkStatus();
 }
 

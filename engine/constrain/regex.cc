@@ -115,7 +115,8 @@ class Determinizer {
 
   absl::StatusOr<SharedText> Make(uint32_t entry, absl::Span<const CharSet> sets) {
     HEARTH_ASSIGN_OR_RETURN(table_.alphabet, Alphabet::Of(sets, budget_));
-    HEARTH_RETURN_IF_ERROR(budget_.Spend(0, TextDfa::PlaneBytes(table_.alphabet)));
+    const int64_t plane = TextDfa::PlaneBytes(table_.alphabet);
+    HEARTH_RETURN_IF_ERROR(budget_.Spend(plane / 4, plane));
     HEARTH_RETURN_IF_ERROR(SpreadSets(sets));
     HEARTH_RETURN_IF_ERROR(Number({entry}, /*at_start=*/true).status());
     for (size_t s = 0; s < subsets_.size(); ++s) {

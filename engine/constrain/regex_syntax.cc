@@ -197,23 +197,33 @@ class Parser {
 
   Node Class() {
     const bool negated = Take("^");
-    CharSet set;
+    std::vector<CharRange> ranges;
     while (!Take("]")) {
-      HEARTH_RETURN_IF_ERROR(budget_.Spend(8));
-      HEARTH_ASSIGN_OR_RETURN(const Escape low, ClassAtom());
-      // A '-' before the ']' stands for itself.
-      const bool range = Sees("-") && !Sees("-]");
-      if (!range) {
-        low.code ? set.Add(*low.code, *low.code) : set.Add(low.set);
-        continue;
-      }
-      Take("-");
-      HEARTH_ASSIGN_OR_RETURN(const Escape high, ClassAtom());
-      if (!low.code || !high.code) return Error("a range needs a character at each end");
-      if (*low.code > *high.code) return Error("a range is out of order");
-      set.Add(*low.code, *high.code);
+      const size_t before = ranges.size();
+      HEARTH_RETURN_IF_ERROR(ClassPart(ranges));
+      const auto added = static_cast<int64_t>(ranges.size() - before);
+      HEARTH_RETURN_IF_ERROR(
+          budget_.Spend(8 * (1 + added), 2 * added * int64_t{sizeof(CharRange)}));
     }
+    CharSet set = CharSet::Of(std::move(ranges));
     return AddSet(negated ? set.Complement() : std::move(set));
+  }
+
+  // A character, an escape or a range.
+  absl::Status ClassPart(std::vector<CharRange>& ranges) {
+    HEARTH_ASSIGN_OR_RETURN(const Escape low, ClassAtom());
+    // A '-' before the ']' stands for itself.
+    if (!Sees("-") || Sees("-]")) {
+      if (low.code) ranges.push_back({*low.code, *low.code});
+      ranges.insert(ranges.end(), low.set.ranges().begin(), low.set.ranges().end());
+      return absl::OkStatus();
+    }
+    Take("-");
+    HEARTH_ASSIGN_OR_RETURN(const Escape high, ClassAtom());
+    if (!low.code || !high.code) return Error("a range needs a character at each end");
+    if (*low.code > *high.code) return Error("a range is out of order");
+    ranges.push_back({*low.code, *high.code});
+    return absl::OkStatus();
   }
 
   absl::StatusOr<Escape> ClassAtom() {

@@ -26,18 +26,22 @@ std::optional<std::string> SchemaErrorPointer(const absl::Status& status) {
   return std::string(*payload);
 }
 
-std::string PointerTo(std::string_view pointer, std::string_view token) {
-  std::string result(pointer);
-  result.push_back('/');
+void AppendToken(std::string_view token, std::string& pointer) {
+  pointer.push_back('/');
   for (const char c : token) {
     if (c == '~') {
-      result.append("~0");
+      pointer.append("~0");
     } else if (c == '/') {
-      result.append("~1");
+      pointer.append("~1");
     } else {
-      result.push_back(c);
+      pointer.push_back(c);
     }
   }
+}
+
+std::string PointerTo(std::string_view pointer, std::string_view token) {
+  std::string result(pointer);
+  AppendToken(token, result);
   return result;
 }
 

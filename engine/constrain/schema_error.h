@@ -16,6 +16,8 @@ absl::Status SchemaError(std::string_view pointer, std::string_view problem);
 // The JSON Pointer that such an error carries, itself or within what was made of it.
 std::optional<std::string> SchemaErrorPointer(const absl::Status& status);
 
+// Adds one more reference token to `pointer`.
+void AppendToken(std::string_view token, std::string& pointer);
 // `pointer` with one more reference token.
 std::string PointerTo(std::string_view pointer, std::string_view token);
 

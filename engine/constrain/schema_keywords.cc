@@ -1,6 +1,7 @@
 // Reading the keywords of one subschema.
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
 #include "absl/strings/str_cat.h"
 #include "engine/constrain/formats.h"
@@ -15,7 +16,7 @@ namespace {
 constexpr uint32_t kMaxMinLength = 1'000'000;
 constexpr uint32_t kMaxItems = 10'000;
 constexpr uint32_t kMaxProperties = 10'000;
-constexpr uint32_t kMaxMultiple = 1'000'000;
+constexpr uint32_t kMaxMultiple = 1'000'000'000;
 
 // Says nothing about which documents are valid.
 constexpr std::string_view kAnnotations[] = {
@@ -56,7 +57,7 @@ class KeywordReader {
       return std::move(out_);
     }
     if (!node_.json->is_object()) {
-      return SchemaError(node_.pointer, "a schema is an object or a boolean");
+      return SchemaError(shapes_.PointerOf(id_), "a schema is an object or a boolean");
     }
     for (const auto& [name, value] : node_.json->items()) {
       HEARTH_RETURN_IF_ERROR(shapes_.budget_.Spend(32));
@@ -126,20 +127,13 @@ class KeywordReader {
     return Error(keyword, std::string(status.message()));
   }
 
-  SchemaId Child(std::string_view keyword, const SchemaJson& json) {
-    return shapes_.IdOf(json, PointerTo(node_.pointer, keyword));
-  }
-  SchemaId Child(std::string_view keyword, std::string_view key, const SchemaJson& json) {
-    return shapes_.IdOf(json, PointerTo(PointerTo(node_.pointer, keyword), key));
-  }
-
   absl::StatusOr<std::vector<SchemaId>> Children(const std::string& keyword,
                                                  const SchemaJson& value) {
     if (!value.is_array()) return Error(keyword, "expected an array of schemas");
     std::vector<SchemaId> children;
-    for (size_t i = 0; i < value.size(); ++i) {
+    for (const SchemaJson& member : value) {
       HEARTH_RETURN_IF_ERROR(shapes_.budget_.Spend(32, 64));
-      children.push_back(Child(keyword, std::to_string(i), value[i]));
+      children.push_back(shapes_.IdOf(member));
     }
     return children;
   }
@@ -185,17 +179,17 @@ class KeywordReader {
 
   absl::Status Enum(const std::string& name, const SchemaJson& value) {
     if (!value.is_array()) return Error(name, "expected an array");
-    std::vector<const SchemaJson*> values;
+    HEARTH_RETURN_IF_ERROR(shapes_.budget_.Spend(static_cast<int64_t>(value.size()) * 4,
+                                                 static_cast<int64_t>(value.size()) * 16));
+    Shape::Values values;
     for (const SchemaJson& member : value) values.push_back(&member);
-    HEARTH_RETURN_IF_ERROR(shapes_.budget_.Spend(static_cast<int64_t>(values.size()) * 4,
-                                                 static_cast<int64_t>(values.size()) * 16));
     return AddValues(std::move(values));
   }
   absl::Status Const(const std::string&, const SchemaJson& value) { return AddValues({&value}); }
   // "enum" and "const" may both be there.
-  absl::Status AddValues(std::vector<const SchemaJson*> values) {
+  absl::Status AddValues(Shape::Values values) {
     Shape other;
-    other.values = std::move(values);
+    other.values = std::make_shared<const Shape::Values>(std::move(values));
     return shapes_.Merge(out_.own, other).status();
   }
 
@@ -266,7 +260,10 @@ class KeywordReader {
     if (number != std::floor(number) || number > kMaxMultiple) {
       return Error(name, absl::StrCat("only integers up to ", kMaxMultiple, " are supported"));
     }
-    out_.own.multiple_of = static_cast<uint32_t>(number);
+    const auto divisor = static_cast<uint32_t>(number);
+    const absl::Status supported = CheckMultipleOf(divisor, shapes_.budget_);
+    if (!supported.ok()) return ErrorOf(name, supported);
+    out_.own.multiple_of = divisor;
     integers_only_ = true;
     return absl::OkStatus();
   }
@@ -285,12 +282,12 @@ class KeywordReader {
   // Up to draft 2019-09 an array here is what prefixItems is now, and additionalItems the rest.
   absl::Status Items(const std::string& name, const SchemaJson& value) {
     if (value.is_array()) return PrefixItems(name, value);
-    OwnItems().rest = Child(name, value);
+    OwnItems().rest = shapes_.IdOf(value);
     return absl::OkStatus();
   }
-  absl::Status AdditionalItems(const std::string& name, const SchemaJson& value) {
+  absl::Status AdditionalItems(const std::string&, const SchemaJson& value) {
     const auto items = node_.json->find("items");
-    if (items != node_.json->end() && items->is_array()) OwnItems().rest = Child(name, value);
+    if (items != node_.json->end() && items->is_array()) OwnItems().rest = shapes_.IdOf(value);
     return absl::OkStatus();
   }
   absl::Status MinItems(const std::string& name, const SchemaJson& value) {
@@ -319,7 +316,7 @@ class KeywordReader {
     PropertiesKeywords& own = OwnProperties();
     for (const auto& [key, schema] : value.items()) {
       HEARTH_RETURN_IF_ERROR(shapes_.budget_.Spend(64, static_cast<int64_t>(key.size()) * 4 + 256));
-      own.named.push_back({key, Child(name, key, schema)});
+      own.named.push_back({key, shapes_.IdOf(schema)});
       own.by_name.emplace(own.named.back());
     }
     return absl::OkStatus();
@@ -330,27 +327,27 @@ class KeywordReader {
     for (const auto& [pattern, schema] : value.items()) {
       auto text = shapes_.Pattern(pattern);
       if (!text.ok()) {
-        return SchemaError(PointerTo(PointerTo(node_.pointer, name), pattern),
+        return SchemaError(PointerTo(PointerTo(shapes_.PointerOf(id_), name), pattern),
                            std::string(text.status().message()));
       }
-      own.patterns.push_back({*std::move(text), Child(name, pattern, schema)});
+      own.patterns.push_back({*std::move(text), shapes_.IdOf(schema)});
     }
     return absl::OkStatus();
   }
-  absl::Status AdditionalProperties(const std::string& name, const SchemaJson& value) {
-    OwnProperties().additional = Child(name, value);
+  absl::Status AdditionalProperties(const std::string&, const SchemaJson& value) {
+    OwnProperties().additional = shapes_.IdOf(value);
     return absl::OkStatus();
   }
-  absl::Status PropertyNames(const std::string& name, const SchemaJson& value) {
-    names_ = Child(name, value);
+  absl::Status PropertyNames(const std::string&, const SchemaJson& value) {
+    names_ = shapes_.IdOf(value);
     return absl::OkStatus();
   }
   absl::Status Required(const std::string& name, const SchemaJson& value) {
     if (!value.is_array()) return Error(name, "expected an array of strings");
     for (const SchemaJson& member : value) {
       if (!member.is_string()) return Error(name, "expected an array of strings");
-      HEARTH_RETURN_IF_ERROR(shapes_.budget_.Spend(16, 64));
-      out_.own.required.push_back(member.get<std::string>());
+      HEARTH_RETURN_IF_ERROR(shapes_.budget_.Spend(16, 16));
+      out_.own.required.push_back(&member.get_ref<const std::string&>());
     }
     return absl::OkStatus();
   }
@@ -399,8 +396,8 @@ class KeywordReader {
     }
     std::vector<std::string> texts;
     for (const SchemaJson* value : *shape.values) {
-      HEARTH_ASSIGN_OR_RETURN(const bool admits, shapes_.Admits(shape, *value));
-      if (admits && value->is_string()) texts.push_back(value->get<std::string>());
+      HEARTH_ASSIGN_OR_RETURN(const bool meets, shapes_.MeetsRest(shape, *value));
+      if (meets && value->is_string()) texts.push_back(value->get<std::string>());
     }
     return OneOfTexts(texts, shapes_.budget_);
   }
@@ -415,7 +412,9 @@ class KeywordReader {
 
 absl::Status SchemaShapes::ReadKeywords(SchemaId id) {
   if (nodes_[id].keywords) return absl::OkStatus();
-  HEARTH_ASSIGN_OR_RETURN(nodes_[id].keywords, KeywordReader(*this, id).Read());
+  HEARTH_RETURN_IF_ERROR(budget_.Spend(64, sizeof(Node) + sizeof(Keywords)));
+  HEARTH_ASSIGN_OR_RETURN(Keywords keywords, KeywordReader(*this, id).Read());
+  nodes_[id].keywords = std::make_unique<const Keywords>(std::move(keywords));
   return absl::OkStatus();
 }
 

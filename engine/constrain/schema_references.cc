@@ -41,9 +41,9 @@ std::optional<std::string> Unescaped(std::string_view token) {
 
 }  // namespace
 
-SchemaId SchemaShapes::IdOf(const SchemaJson& json, std::string pointer) {
+SchemaId SchemaShapes::IdOf(const SchemaJson& json) {
   const auto [at, added] = ids_.emplace(&json, nodes_.size());
-  if (added) nodes_.push_back({&json, std::move(pointer)});
+  if (added) nodes_.push_back({&json});
   return at->second;
 }
 
@@ -69,7 +69,8 @@ absl::StatusOr<SchemaId> SchemaShapes::ResolvePointer(SchemaId from, const std::
     const std::optional<std::string> token =
         Unescaped(std::string_view(fragment).substr(start + 1, end - start - 1));
     if (!token) return Error(from, "$ref", "not a JSON Pointer");
-    HEARTH_RETURN_IF_ERROR(budget_.Spend(static_cast<int64_t>(at->size()) + 4));
+    HEARTH_RETURN_IF_ERROR(
+        budget_.Spend(static_cast<int64_t>(at->size() * (1 + token->size() / 64)) + 4));
     uint32_t index = 0;
     if (at->is_object() && at->contains(*token)) {
       at = &at->at(*token);
@@ -80,20 +81,20 @@ absl::StatusOr<SchemaId> SchemaShapes::ResolvePointer(SchemaId from, const std::
     }
     start = end;
   }
-  return IdOf(*at, PointerOf(root()) + fragment);
+  return IdOf(*at);
 }
 
 absl::StatusOr<SchemaId> SchemaShapes::ResolveAnchor(SchemaId from, const std::string& name) {
   // Values that are no schemas may look like some.
   constexpr std::string_view kValues[] = {"enum", "const", "default", "examples", "example"};
-  std::vector<std::pair<const SchemaJson*, std::string>> pending = {{&root_, PointerOf(root())}};
+  std::vector<const SchemaJson*> pending = {&root_};
   while (!pending.empty()) {
-    const auto [json, pointer] = std::move(pending.back());
+    const SchemaJson* json = pending.back();
     pending.pop_back();
     HEARTH_RETURN_IF_ERROR(budget_.Spend(static_cast<int64_t>(json->size()) * 8 + 8));
     if (json->is_object()) {
       const auto anchor = json->find("$anchor");
-      if (anchor != json->end() && *anchor == name) return IdOf(*json, pointer);
+      if (anchor != json->end() && *anchor == name) return IdOf(*json);
     }
     if (!json->is_structured()) continue;
     for (const auto& [key, child] : json->items()) {
@@ -101,7 +102,7 @@ absl::StatusOr<SchemaId> SchemaShapes::ResolveAnchor(SchemaId from, const std::s
           std::find(std::begin(kValues), std::end(kValues), key) != std::end(kValues)) {
         continue;
       }
-      if (child.is_structured()) pending.push_back({&child, PointerTo(pointer, key)});
+      if (child.is_structured()) pending.push_back(&child);
     }
   }
   return Error(from, "$ref", "there is no such anchor");

@@ -65,9 +65,11 @@ absl::Status SchemaRules::Compile() {
   return absl::OkStatus();
 }
 
-RuleId SchemaRules::RuleFor(const Conjunction& all) {
+absl::StatusOr<RuleId> SchemaRules::RuleFor(const Conjunction& all) {
   const auto known = rules_.find(all);
   if (known != rules_.end()) return known->second;
+  HEARTH_RETURN_IF_ERROR(
+      builder_.budget().Spend(64, static_cast<int64_t>(2 * all.size() * sizeof(SchemaId)) + 192));
   const RuleId rule = builder_.AddRule();
   rules_.emplace(all, rule);
   queue_.push_back({rule, all});
@@ -103,7 +105,7 @@ absl::Status SchemaRules::AddTypes(RuleId rule, const Shape& shape) {
   }
   if (shape.types & (kInteger | kFraction)) HEARTH_RETURN_IF_ERROR(AddNumber(rule, shape));
   if (shape.types & kString) HEARTH_RETURN_IF_ERROR(AddString(rule, shape));
-  if (shape.types & kArray) AddArray(rule, shape);
+  if (shape.types & kArray) HEARTH_RETURN_IF_ERROR(AddArray(rule, shape));
   if (shape.types & kObject) {
     HEARTH_ASSIGN_OR_RETURN(const StateId start, ObjectRule(*this, shape).Add());
     builder_.AddStart(rule, start);
@@ -112,11 +114,9 @@ absl::Status SchemaRules::AddTypes(RuleId rule, const Shape& shape) {
 }
 
 absl::Status SchemaRules::AddValues(RuleId rule, const Shape& shape) {
-  Shape others = shape;  // they are among the values
-  others.values.reset();
   for (const SchemaJson* value : *shape.values) {
-    HEARTH_ASSIGN_OR_RETURN(const bool admits, shapes_.Admits(others, *value));
-    if (!admits) continue;
+    HEARTH_ASSIGN_OR_RETURN(const bool meets, shapes_.MeetsRest(shape, *value));
+    if (!meets) continue;
     if (value->is_structured()) {
       builder_.AddStart(rule, AddLiteral(*value, builder_.AddAccept(), builder_));
     } else {
@@ -129,7 +129,10 @@ absl::Status SchemaRules::AddValues(RuleId rule, const Shape& shape) {
 
 absl::Status SchemaRules::AddNumber(RuleId rule, const Shape& shape) {
   const NumberRange range{!(shape.types & kFraction), shape.low, shape.high, shape.multiple_of};
-  HEARTH_ASSIGN_OR_RETURN(const SharedText text, NumberText(range, builder_.budget()));
+  SharedText& text = numbers_[range];
+  if (text == nullptr) {
+    HEARTH_ASSIGN_OR_RETURN(text, NumberText(range, builder_.budget()));
+  }
   if (!text->empty()) builder_.AddStart(rule, builder_.AddTerminal(text, Spelling::kUtf8));
   return absl::OkStatus();
 }
@@ -141,13 +144,26 @@ absl::Status SchemaRules::AddString(RuleId rule, const Shape& shape) {
   return absl::OkStatus();
 }
 
-void SchemaRules::AddArray(RuleId rule, const Shape& shape) {
-  if (shape.min_items > shape.max_items) return;
-  // From how many items on the next one is like the one before.
-  size_t varied = shape.min_items;
-  for (const ItemsKeywords* items : shape.items) varied = std::max(varied, items->prefix.size());
+absl::StatusOr<std::vector<RuleId>> SchemaRules::ItemRules(const Shape& shape, size_t count) {
+  std::vector<RuleId> rules;
+  for (size_t i = 0; i < count; ++i) {
+    HEARTH_ASSIGN_OR_RETURN(const Conjunction all, shapes_.OfItem(shape, i));
+    HEARTH_ASSIGN_OR_RETURN(const RuleId rule, RuleFor(all));
+    rules.push_back(rule);
+  }
+  return rules;
+}
+
+absl::Status SchemaRules::AddArray(RuleId rule, const Shape& shape) {
+  if (shape.min_items > shape.max_items) return absl::OkStatus();
+  size_t listed = 0;  // from here on all items are alike
+  for (const ItemsKeywords* items : shape.items) listed = std::max(listed, items->prefix.size());
+  // From how many items on it makes no difference how many they are.
+  const size_t varied = std::max<size_t>(shape.min_items, listed);
   const bool bounded = shape.max_items != Shape::kUnbounded;
   const size_t last = bounded ? shape.max_items : varied + 1;
+  HEARTH_ASSIGN_OR_RETURN(const std::vector<RuleId> items,
+                          ItemRules(shape, std::min(last, listed + 1)));
 
   const StateId end = builder_.AddAccept();
   // after[k]: k items have been read.
@@ -158,14 +174,15 @@ void SchemaRules::AddArray(RuleId rule, const Shape& shape) {
     if (k < last || !bounded) {
       const StateId comma = builder_.AddState(/*gap=*/true);
       builder_.AddEdge(after, ',', comma);
-      builder_.AddCall(comma, RuleFor(shapes_.OfItem(shape, k)), k == last ? after : next);
+      builder_.AddCall(comma, items[std::min(k, items.size() - 1)], k == last ? after : next);
     }
     next = after;
   }
   const StateId open = builder_.AddState(/*gap=*/true);
   if (shape.min_items == 0) builder_.AddEdge(open, ']', end);
-  if (last > 0) builder_.AddCall(open, RuleFor(shapes_.OfItem(shape, 0)), next);
+  if (last > 0) builder_.AddCall(open, items[0], next);
   builder_.AddStart(rule, builder_.Chain("[", open));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<RuleId> AddSchemaRule(const SchemaJson& schema, std::string_view pointer,
@@ -174,7 +191,8 @@ absl::StatusOr<RuleId> AddSchemaRule(const SchemaJson& schema, std::string_view 
   SchemaRules rules(shapes, builder);
   const RuleId root = builder.AddRule();
   HEARTH_ASSIGN_OR_RETURN(const std::vector<Shape>* alternatives, shapes.Of({shapes.root()}));
-  for (Shape shape : *alternatives) {
+  for (const Shape& alternative : *alternatives) {
+    HEARTH_ASSIGN_OR_RETURN(Shape shape, shapes.Copy(alternative));
     shape.types &= types;
     HEARTH_RETURN_IF_ERROR(rules.AddShape(root, shape));
   }

@@ -8,6 +8,7 @@
 #include <map>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "engine/constrain/grammar.h"
@@ -28,7 +29,7 @@ class SchemaRules {
   SchemaRules(SchemaShapes& shapes, GrammarBuilder& builder) : shapes_(shapes), builder_(builder) {}
 
   // The rule of what meets all of them. Its states come with Compile.
-  RuleId RuleFor(const Conjunction& all);
+  absl::StatusOr<RuleId> RuleFor(const Conjunction& all);
 
   // Adds what meets the shape to the rule.
   absl::Status AddShape(RuleId rule, const Shape& shape);
@@ -46,12 +47,15 @@ class SchemaRules {
   absl::Status AddValues(RuleId rule, const Shape& shape);
   absl::Status AddNumber(RuleId rule, const Shape& shape);
   absl::Status AddString(RuleId rule, const Shape& shape);
-  void AddArray(RuleId rule, const Shape& shape);
+  // What the first `count` items must be, by index; the last rule is for all that follow, too.
+  absl::StatusOr<std::vector<RuleId>> ItemRules(const Shape& shape, size_t count);
+  absl::Status AddArray(RuleId rule, const Shape& shape);
 
   SchemaShapes& shapes_;
   GrammarBuilder& builder_;
   std::map<Conjunction, RuleId> rules_;
   std::map<RuleId, StateId> words_;
+  absl::flat_hash_map<NumberRange, SharedText> numbers_;
   std::deque<std::pair<RuleId, Conjunction>> queue_;
 };
 

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
+#include "engine/check.h"
 #include "engine/constrain/schema_error.h"
 #include "engine/status_macros.h"
 
@@ -65,37 +66,77 @@ bool AdmitsNumber(const Shape& shape, const Decimal& value) {
   return value.fraction.empty() && remainder == 0;
 }
 
-bool AdmitsText(const Shape& shape, const std::string& value) {
-  const uint32_t length = CharsIn(value);
-  if (length < shape.min_length || length > shape.max_length) return false;
-  return std::all_of(shape.texts.begin(), shape.texts.end(),
-                     [&](const SharedText& text) { return text->AcceptsText(value); });
+// Equality of JSON values: 1 is 1.0, the order of members does not matter.
+absl::StatusOr<bool> JsonEquals(const SchemaJson& a, const SchemaJson& b, CompileBudget& budget);
+
+absl::StatusOr<bool> ObjectsEqual(const SchemaJson& a, const SchemaJson& b, CompileBudget& budget) {
+  absl::flat_hash_map<std::string_view, const SchemaJson*> members;
+  for (const auto& [key, value] : b.get_ref<const SchemaJson::object_t&>()) {
+    HEARTH_RETURN_IF_ERROR(budget.Spend(static_cast<int64_t>(key.size() / 8) + 32));
+    members.emplace(key, &value);
+  }
+  for (const auto& [key, value] : a.get_ref<const SchemaJson::object_t&>()) {
+    const auto other = members.find(key);
+    if (other == members.end()) return false;
+    HEARTH_ASSIGN_OR_RETURN(const bool equal, JsonEquals(value, *other->second, budget));
+    if (!equal) return false;
+  }
+  return true;
+}
+
+absl::StatusOr<bool> JsonEquals(const SchemaJson& a, const SchemaJson& b, CompileBudget& budget) {
+  HEARTH_RETURN_IF_ERROR(budget.Spend(1));
+  if (a.type() != b.type() || !(a.is_structured() || a.is_string())) return a == b;
+  if (a.size() != b.size()) return false;
+  if (a.is_object()) return ObjectsEqual(a, b, budget);
+  if (a.is_string()) {
+    const auto& text = a.get_ref<const std::string&>();
+    HEARTH_RETURN_IF_ERROR(budget.Spend(static_cast<int64_t>(text.size() / 16)));
+    return text == b.get_ref<const std::string&>();
+  }
+  for (size_t i = 0; i < a.size(); ++i) {
+    HEARTH_ASSIGN_OR_RETURN(const bool equal, JsonEquals(a[i], b[i], budget));
+    if (!equal) return false;
+  }
+  return true;
 }
 
 }  // namespace
 
-bool JsonEquals(const SchemaJson& a, const SchemaJson& b) {
-  if (a.is_object() && b.is_object()) {
-    if (a.size() != b.size()) return false;
-    for (const auto& [key, value] : a.items()) {
-      const auto other = b.find(key);
-      if (other == b.end() || !JsonEquals(value, *other)) return false;
-    }
-    return true;
-  }
-  if (a.is_array() && b.is_array()) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), JsonEquals);
-  }
-  return a == b;
+namespace {
+
+bool IsPossible(const Shape& shape) {
+  return shape.types != 0 && !(shape.values && shape.values->empty());
 }
+
+// Appends where `wanted` lies below `at`. Recurses as deep as the document nests.
+bool AppendPlace(const SchemaJson& at, const SchemaJson& wanted, std::string& pointer) {
+  if (&at == &wanted) return true;
+  if (!at.is_structured()) return false;
+  const size_t length = pointer.size();
+  for (const auto& [key, child] : at.items()) {
+    AppendToken(key, pointer);
+    if (AppendPlace(child, wanted, pointer)) return true;
+    pointer.resize(length);
+  }
+  return false;
+}
+
+}  // namespace
 
 std::string JsonText(const SchemaJson& value) {
   return value.dump(-1, ' ', false, SchemaJson::error_handler_t::replace);
 }
 
 SchemaShapes::SchemaShapes(const SchemaJson& root, std::string_view pointer, CompileBudget& budget)
-    : budget_(budget), root_(root) {
-  IdOf(root, std::string(pointer));
+    : budget_(budget), root_(root), pointer_(pointer) {
+  IdOf(root);
+}
+
+std::string SchemaShapes::PointerOf(SchemaId id) const {
+  std::string pointer = pointer_;
+  HEARTH_CHECK(AppendPlace(root_, *nodes_[id].json, pointer));
+  return pointer;
 }
 
 absl::Status SchemaShapes::Error(SchemaId at, std::string_view keyword,
@@ -104,8 +145,10 @@ absl::Status SchemaShapes::Error(SchemaId at, std::string_view keyword,
 }
 
 absl::StatusOr<const std::vector<Shape>*> SchemaShapes::Of(const Conjunction& all) {
+  if (all.size() == 1) return Expand(all[0]);
   const auto known = conjunctions_.find(all);
   if (known != conjunctions_.end()) return &known->second;
+  HEARTH_RETURN_IF_ERROR(budget_.Spend(64, static_cast<int64_t>(all.size() * sizeof(SchemaId))));
   std::vector<Shape> shapes(1);
   for (const SchemaId id : all) {
     HEARTH_ASSIGN_OR_RETURN(const std::vector<Shape>* more, Expand(id));
@@ -119,16 +162,21 @@ absl::StatusOr<const std::vector<Shape>*> SchemaShapes::Expand(SchemaId id) {
   Node& node = nodes_[id];
   if (node.shapes) return &*node.shapes;
   if (node.expanding) {
-    return SchemaError(node.pointer, "it refers to itself without anything in between");
+    return SchemaError(PointerOf(id), "it refers to itself without anything in between");
   }
-  if (expanding_ == kMaxExpansion) return SchemaError(node.pointer, "references nest too deep");
+  if (expanding_ == kMaxExpansion) return SchemaError(PointerOf(id), "references nest too deep");
   node.expanding = true;
   ++expanding_;
   const absl::Status read = ReadKeywords(id);
   if (!read.ok()) {
-    return SchemaErrorPointer(read) ? read : SchemaError(node.pointer, std::string(read.message()));
+    return SchemaErrorPointer(read) ? read
+                                    : SchemaError(PointerOf(id), std::string(read.message()));
   }
-  std::vector<Shape> shapes = {node.keywords->own};
+  std::vector<Shape> shapes;
+  if (IsPossible(node.keywords->own)) {
+    HEARTH_ASSIGN_OR_RETURN(Shape own, Copy(node.keywords->own));
+    shapes.push_back(std::move(own));
+  }
   for (const SchemaId part : node.keywords->all) {
     HEARTH_ASSIGN_OR_RETURN(const std::vector<Shape>* more, Expand(part));
     HEARTH_ASSIGN_OR_RETURN(shapes, Multiply(shapes, *more));
@@ -147,11 +195,17 @@ absl::StatusOr<std::vector<Shape>> SchemaShapes::ExpandAny(const std::vector<Sch
   std::vector<Shape> shapes;
   for (const SchemaId id : any) {
     HEARTH_ASSIGN_OR_RETURN(const std::vector<Shape>* more, Expand(id));
-    shapes.insert(shapes.end(), more->begin(), more->end());
-    HEARTH_RETURN_IF_ERROR(budget_.Spend(static_cast<int64_t>(more->size()) * 64,
-                                         static_cast<int64_t>(more->size() * sizeof(Shape))));
+    for (const Shape& shape : *more) {
+      HEARTH_ASSIGN_OR_RETURN(Shape copy, Copy(shape));
+      shapes.push_back(std::move(copy));
+    }
   }
   return shapes;
+}
+
+absl::StatusOr<Shape> SchemaShapes::Copy(const Shape& shape) {
+  HEARTH_RETURN_IF_ERROR(budget_.Spend(shape.bytes() / 8, shape.bytes()));
+  return shape;
 }
 
 absl::StatusOr<std::vector<Shape>> SchemaShapes::Multiply(const std::vector<Shape>& a,
@@ -159,8 +213,7 @@ absl::StatusOr<std::vector<Shape>> SchemaShapes::Multiply(const std::vector<Shap
   std::vector<Shape> product;
   for (const Shape& left : a) {
     for (const Shape& right : b) {
-      HEARTH_RETURN_IF_ERROR(budget_.Spend(64, sizeof(Shape)));
-      Shape both = left;
+      HEARTH_ASSIGN_OR_RETURN(Shape both, Copy(left));
       HEARTH_ASSIGN_OR_RETURN(const bool possible, Merge(both, right));
       if (possible) product.push_back(std::move(both));
       if (product.size() > kMaxShapes) {
@@ -173,6 +226,7 @@ absl::StatusOr<std::vector<Shape>> SchemaShapes::Multiply(const std::vector<Shap
 
 // False when nothing can meet both.
 absl::StatusOr<bool> SchemaShapes::Merge(Shape& a, const Shape& b) {
+  HEARTH_RETURN_IF_ERROR(budget_.Spend(0, b.bytes() - static_cast<int64_t>(sizeof(Shape))));
   a.types &= b.types;
   a.min_length = std::max(a.min_length, b.min_length);
   a.max_length = std::min(a.max_length, b.max_length);
@@ -191,32 +245,66 @@ absl::StatusOr<bool> SchemaShapes::Merge(Shape& a, const Shape& b) {
   }
   a.max_properties = std::min(a.max_properties, b.max_properties);
   a.properties.insert(a.properties.end(), b.properties.begin(), b.properties.end());
-  for (const std::string& name : b.required) {
-    HEARTH_RETURN_IF_ERROR(budget_.Spend(static_cast<int64_t>(a.required.size()) + 1));
-    if (std::find(a.required.begin(), a.required.end(), name) == a.required.end()) {
+  HEARTH_RETURN_IF_ERROR(MergeRequired(a, b));
+  a.names.insert(a.names.end(), b.names.begin(), b.names.end());
+  HEARTH_RETURN_IF_ERROR(MergeValues(a, b));
+  return IsPossible(a);
+}
+
+absl::Status SchemaShapes::MergeRequired(Shape& a, const Shape& b) {
+  const size_t before = a.required.size();
+  for (const std::string* name : b.required) {
+    HEARTH_RETURN_IF_ERROR(
+        budget_.Spend(static_cast<int64_t>(before * (1 + name->size() / 64)) + 1));
+    if (std::none_of(a.required.begin(), a.required.begin() + static_cast<ptrdiff_t>(before),
+                     [&](const std::string* known) { return *known == *name; })) {
       a.required.push_back(name);
     }
   }
-  a.names.insert(a.names.end(), b.names.begin(), b.names.end());
-  if (!a.values) {
-    a.values = b.values;
-  } else if (b.values) {
-    HEARTH_RETURN_IF_ERROR(
-        budget_.Spend(static_cast<int64_t>(a.values->size() * b.values->size())));
-    auto& values = *a.values;
-    values.erase(std::remove_if(values.begin(), values.end(),
-                                [&](const SchemaJson* value) {
-                                  return std::none_of(b.values->begin(), b.values->end(),
-                                                      [&](const SchemaJson* other) {
-                                                        return JsonEquals(*value, *other);
-                                                      });
-                                }),
-                 values.end());
-  }
-  return a.types != 0 && !(a.values && a.values->empty());
+  return absl::OkStatus();
 }
 
-Conjunction SchemaShapes::OfItem(const Shape& shape, size_t index) const {
+absl::Status SchemaShapes::MergeValues(Shape& a, const Shape& b) {
+  if (!a.values || !b.values) {
+    if (!a.values) a.values = b.values;
+    return absl::OkStatus();
+  }
+  Shape::Values common;
+  for (const SchemaJson* value : *a.values) {
+    HEARTH_ASSIGN_OR_RETURN(const bool both, IsOneOf(*b.values, *value));
+    if (!both) continue;
+    HEARTH_RETURN_IF_ERROR(budget_.Spend(1, 2 * sizeof(value)));
+    common.push_back(value);
+  }
+  a.values = std::make_shared<const Shape::Values>(std::move(common));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> SchemaShapes::IsOneOf(const Shape::Values& values, const SchemaJson& value) {
+  for (const SchemaJson* other : values) {
+    HEARTH_ASSIGN_OR_RETURN(const bool equal, JsonEquals(value, *other, budget_));
+    if (equal) return true;
+  }
+  return false;
+}
+
+absl::StatusOr<Conjunction> SchemaShapes::Settled(Conjunction all) {
+  for (SchemaId& id : all) {
+    for (int followed = 0; followed < kMaxExpansion; ++followed) {  // circles are left to Expand
+      const SchemaJson& json = *nodes_[id].json;
+      const auto reference = json.find("$ref");
+      if (json.size() != 1 || reference == json.end() || !reference->is_string()) break;
+      HEARTH_RETURN_IF_ERROR(budget_.Spend(8));
+      HEARTH_ASSIGN_OR_RETURN(id, Resolve(id, reference->get_ref<const std::string&>()));
+    }
+  }
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+absl::StatusOr<Conjunction> SchemaShapes::OfItem(const Shape& shape, size_t index) {
+  HEARTH_RETURN_IF_ERROR(budget_.Spend(static_cast<int64_t>(shape.items.size()) * 16 + 4));
   Conjunction all;
   for (const ItemsKeywords* items : shape.items) {
     if (index < items->prefix.size()) {
@@ -225,25 +313,23 @@ Conjunction SchemaShapes::OfItem(const Shape& shape, size_t index) const {
       all.push_back(*items->rest);
     }
   }
-  std::sort(all.begin(), all.end());
-  all.erase(std::unique(all.begin(), all.end()), all.end());
-  return all;
+  return Settled(std::move(all));
 }
 
-Conjunction SchemaShapes::OfProperty(const Shape& shape, const std::string& name) const {
+absl::StatusOr<Conjunction> SchemaShapes::OfProperty(const Shape& shape, const std::string& name) {
   Conjunction all;
   for (const PropertiesKeywords* properties : shape.properties) {
+    HEARTH_RETURN_IF_ERROR(budget_.Spend(static_cast<int64_t>(name.size() / 8) + 16));
     const size_t before = all.size();
     const auto named = properties->by_name.find(name);
     if (named != properties->by_name.end()) all.push_back(named->second);
     for (const auto& [text, schema] : properties->patterns) {
-      if (text->AcceptsText(name)) all.push_back(schema);
+      HEARTH_ASSIGN_OR_RETURN(const bool matches, AllAccept({&text, 1}, name, budget_));
+      if (matches) all.push_back(schema);
     }
     if (all.size() == before && properties->additional) all.push_back(*properties->additional);
   }
-  std::sort(all.begin(), all.end());
-  all.erase(std::unique(all.begin(), all.end()), all.end());
-  return all;
+  return Settled(std::move(all));
 }
 
 absl::StatusOr<bool> SchemaShapes::Admits(const Conjunction& all, const SchemaJson& value) {
@@ -256,14 +342,17 @@ absl::StatusOr<bool> SchemaShapes::Admits(const Conjunction& all, const SchemaJs
 }
 
 absl::StatusOr<bool> SchemaShapes::Admits(const Shape& shape, const SchemaJson& value) {
+  if (shape.values) {
+    HEARTH_ASSIGN_OR_RETURN(const bool is_one, IsOneOf(*shape.values, value));
+    if (!is_one) return false;
+  }
+  return MeetsRest(shape, value);
+}
+
+absl::StatusOr<bool> SchemaShapes::MeetsRest(const Shape& shape, const SchemaJson& value) {
   HEARTH_RETURN_IF_ERROR(budget_.Spend(16));
   const uint8_t type = TypeOf(value);
   if (!(shape.types & type)) return false;
-  if (shape.values &&
-      std::none_of(shape.values->begin(), shape.values->end(),
-                   [&](const SchemaJson* other) { return JsonEquals(value, *other); })) {
-    return false;
-  }
   switch (type) {
     case kInteger:
     case kFraction: {
@@ -282,10 +371,18 @@ absl::StatusOr<bool> SchemaShapes::Admits(const Shape& shape, const SchemaJson& 
   }
 }
 
+absl::StatusOr<bool> SchemaShapes::AdmitsText(const Shape& shape, const std::string& value) {
+  HEARTH_RETURN_IF_ERROR(budget_.Spend(static_cast<int64_t>(value.size() / 8)));
+  const uint32_t length = CharsIn(value);
+  if (length < shape.min_length || length > shape.max_length) return false;
+  return AllAccept(shape.texts, value, budget_);
+}
+
 absl::StatusOr<bool> SchemaShapes::AdmitsItems(const Shape& shape, const SchemaJson& value) {
   if (value.size() < shape.min_items || value.size() > shape.max_items) return false;
   for (size_t i = 0; i < value.size(); ++i) {
-    HEARTH_ASSIGN_OR_RETURN(const bool admits, Admits(OfItem(shape, i), value[i]));
+    HEARTH_ASSIGN_OR_RETURN(const Conjunction all, OfItem(shape, i));
+    HEARTH_ASSIGN_OR_RETURN(const bool admits, Admits(all, value[i]));
     if (!admits) return false;
   }
   return true;
@@ -293,14 +390,16 @@ absl::StatusOr<bool> SchemaShapes::AdmitsItems(const Shape& shape, const SchemaJ
 
 absl::StatusOr<bool> SchemaShapes::AdmitsProperties(const Shape& shape, const SchemaJson& value) {
   if (value.size() < shape.min_properties || value.size() > shape.max_properties) return false;
-  for (const std::string& name : shape.required) {
-    if (!value.contains(name)) return false;
+  for (const std::string* name : shape.required) {
+    HEARTH_RETURN_IF_ERROR(
+        budget_.Spend(static_cast<int64_t>(value.size() * (1 + name->size() / 64))));
+    if (!value.contains(*name)) return false;
   }
   for (const auto& [name, member] : value.items()) {
-    for (const SharedText& names : shape.names) {
-      if (!names->AcceptsText(name)) return false;
-    }
-    HEARTH_ASSIGN_OR_RETURN(const bool admits, Admits(OfProperty(shape, name), member));
+    HEARTH_ASSIGN_OR_RETURN(const bool named, AllAccept(shape.names, name, budget_));
+    if (!named) return false;
+    HEARTH_ASSIGN_OR_RETURN(const Conjunction all, OfProperty(shape, name));
+    HEARTH_ASSIGN_OR_RETURN(const bool admits, Admits(all, member));
     if (!admits) return false;
   }
   return true;
@@ -315,8 +414,9 @@ absl::StatusOr<bool> SchemaShapes::IsPlainlyEmpty(const Shape& shape, int depth)
     types &= static_cast<uint8_t>(~(kInteger | kFraction));
   }
   if (types & kObject && depth < kMaxGlance) {
-    for (const std::string& name : shape.required) {
-      HEARTH_ASSIGN_OR_RETURN(const std::vector<Shape>* member, Of(OfProperty(shape, name)));
+    for (const std::string* name : shape.required) {
+      HEARTH_ASSIGN_OR_RETURN(const Conjunction all, OfProperty(shape, *name));
+      HEARTH_ASSIGN_OR_RETURN(const std::vector<Shape>* member, Of(all));
       bool empty = true;
       for (const Shape& part : *member) {
         HEARTH_ASSIGN_OR_RETURN(const bool nothing, IsPlainlyEmpty(part, depth + 1));
@@ -326,11 +426,9 @@ absl::StatusOr<bool> SchemaShapes::IsPlainlyEmpty(const Shape& shape, int depth)
     }
   }
   if (types == 0 || !shape.values) return types == 0;
-  Shape others = shape;
-  others.values.reset();
   for (const SchemaJson* value : *shape.values) {
-    HEARTH_ASSIGN_OR_RETURN(const bool admits, Admits(others, *value));
-    if (admits) return false;
+    HEARTH_ASSIGN_OR_RETURN(const bool meets, MeetsRest(shape, *value));
+    if (meets) return false;
   }
   return true;
 }
@@ -346,12 +444,16 @@ absl::StatusOr<std::vector<SchemaShapes::Overlap>> SchemaShapes::FindOverlaps() 
 
 absl::Status SchemaShapes::FindOverlapsOf(SchemaId id, std::vector<Overlap>& overlaps) {
   const std::vector<SchemaId>& one = nodes_[id].keywords->one;
+  if (one.empty()) return absl::OkStatus();
+  std::vector<Shape> own(1);
+  HEARTH_ASSIGN_OR_RETURN(own[0], Copy(nodes_[id].keywords->own));
   for (size_t i = 0; i < one.size(); ++i) {
     for (size_t j = i + 1; j < one.size(); ++j) {
+      HEARTH_RETURN_IF_ERROR(budget_.Spend(16));
       HEARTH_ASSIGN_OR_RETURN(const std::vector<Shape>* a, Expand(one[i]));
       HEARTH_ASSIGN_OR_RETURN(const std::vector<Shape>* b, Expand(one[j]));
       HEARTH_ASSIGN_OR_RETURN(std::vector<Shape> both, Multiply(*a, *b));
-      HEARTH_ASSIGN_OR_RETURN(both, Multiply({nodes_[id].keywords->own}, both));
+      HEARTH_ASSIGN_OR_RETURN(both, Multiply(own, both));
       Overlap overlap{id, {}};
       for (Shape& shape : both) {
         HEARTH_ASSIGN_OR_RETURN(const bool empty, IsPlainlyEmpty(shape));

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -54,11 +55,13 @@ struct PropertiesKeywords {
   std::optional<SchemaId> additional;
 };
 
+// Shapes multiply, so what is long is in the document or shared, and only pointed at.
 struct Shape {
   static constexpr uint32_t kUnbounded = UINT32_MAX;
+  using Values = std::vector<const SchemaJson*>;
 
   uint8_t types = kAnyType;
-  std::optional<std::vector<const SchemaJson*>> values;  // one of these, if it meets the rest
+  std::shared_ptr<const Values> values;  // one of these, if it meets the rest; null: any
 
   uint32_t min_length = 0, max_length = kUnbounded;
   std::vector<SharedText> texts;  // all of them
@@ -72,8 +75,15 @@ struct Shape {
   uint32_t min_properties = 0, max_properties = kUnbounded;
   SchemaId min_properties_at = 0;  // for messages
   std::vector<const PropertiesKeywords*> properties;
-  std::vector<std::string> required;
+  std::vector<const std::string*> required;
   std::vector<SharedText> names;  // what every name must meet
+
+  // What a copy takes.
+  int64_t bytes() const {
+    return static_cast<int64_t>(sizeof(*this) + (texts.size() + names.size()) * sizeof(SharedText) +
+                                (items.size() + properties.size() + required.size()) *
+                                    sizeof(void*));
+  }
 };
 
 class SchemaShapes {
@@ -89,10 +99,19 @@ class SchemaShapes {
   absl::StatusOr<const std::vector<Shape>*> Of(const Conjunction& all);
 
   // What a property of this name must meet; and an item of this index.
-  Conjunction OfProperty(const Shape& shape, const std::string& name) const;
-  Conjunction OfItem(const Shape& shape, size_t index) const;
+  absl::StatusOr<Conjunction> OfProperty(const Shape& shape, const std::string& name);
+  absl::StatusOr<Conjunction> OfItem(const Shape& shape, size_t index);
 
-  // Whether the value meets the shape, or all of the schemas.
+  // The same in one form: what is nothing but a reference stands for what it names, so that one
+  // rule serves all of them.
+  absl::StatusOr<Conjunction> Settled(Conjunction all);
+
+  // Every copy of a shape is paid for.
+  absl::StatusOr<Shape> Copy(const Shape& shape);
+
+  // Whether one of the shape's values meets the rest of it.
+  absl::StatusOr<bool> MeetsRest(const Shape& shape, const SchemaJson& value);
+  // Whether any value meets the shape, or all of the schemas.
   absl::StatusOr<bool> Admits(const Shape& shape, const SchemaJson& value);
   absl::StatusOr<bool> Admits(const Conjunction& all, const SchemaJson& value);
 
@@ -100,7 +119,8 @@ class SchemaShapes {
   // or in what it requires.
   absl::StatusOr<bool> IsPlainlyEmpty(const Shape& shape, int depth = 0);
 
-  const std::string& PointerOf(SchemaId id) const { return nodes_[id].pointer; }
+  // Looked for in the document, as only messages show it.
+  std::string PointerOf(SchemaId id) const;
   absl::Status Error(SchemaId at, std::string_view keyword, std::string_view problem) const;
 
   // What two members of a oneOf allow together, where that is not plainly nothing; of every oneOf
@@ -121,13 +141,12 @@ class SchemaShapes {
   };
   struct Node {
     const SchemaJson* json;
-    std::string pointer;
-    std::optional<Keywords> keywords = {};
+    std::unique_ptr<const Keywords> keywords = nullptr;
     std::optional<std::vector<Shape>> shapes = {};
     bool expanding = false;
   };
 
-  SchemaId IdOf(const SchemaJson& json, std::string pointer);
+  SchemaId IdOf(const SchemaJson& json);
   absl::StatusOr<SchemaId> Resolve(SchemaId from, const std::string& reference);
   absl::StatusOr<SchemaId> ResolvePointer(SchemaId from, const std::string& fragment);
   absl::StatusOr<SchemaId> ResolveAnchor(SchemaId from, const std::string& name);
@@ -140,12 +159,17 @@ class SchemaShapes {
   absl::StatusOr<std::vector<Shape>> Multiply(const std::vector<Shape>& a,
                                               const std::vector<Shape>& b);
   absl::StatusOr<bool> Merge(Shape& a, const Shape& b);
+  absl::Status MergeRequired(Shape& a, const Shape& b);
+  absl::Status MergeValues(Shape& a, const Shape& b);
 
+  absl::StatusOr<bool> IsOneOf(const Shape::Values& values, const SchemaJson& value);
+  absl::StatusOr<bool> AdmitsText(const Shape& shape, const std::string& value);
   absl::StatusOr<bool> AdmitsItems(const Shape& shape, const SchemaJson& value);
   absl::StatusOr<bool> AdmitsProperties(const Shape& shape, const SchemaJson& value);
 
   CompileBudget& budget_;
   const SchemaJson& root_;
+  const std::string pointer_;  // of the root
   std::deque<Node> nodes_;
   absl::flat_hash_map<const SchemaJson*, SchemaId> ids_;
   absl::flat_hash_map<std::string, SchemaId> references_;
@@ -155,9 +179,6 @@ class SchemaShapes {
   std::map<Conjunction, std::vector<Shape>> conjunctions_;
   int expanding_ = 0;  // subschemas, one within the other
 };
-
-// Equality of JSON values: 1 is 1.0, the order of members does not matter.
-bool JsonEquals(const SchemaJson& a, const SchemaJson& b);
 
 // As JSON writes it: for numbers, what Decimal::Parse takes.
 std::string JsonText(const SchemaJson& value);

@@ -39,22 +39,21 @@ absl::Status TooManySymbols() {
 // With more, a table tells the symbols of characters.
 constexpr size_t kFewRanges = 64;
 constexpr size_t kPlane = 0x10000;
+constexpr size_t kPage = 0x100;
 
-// Edges backwards, as lists in one array: sources[starts[s] .. starts[s + 1]) lead to s.
+// Edges backwards, as lists in one array: next[i] is s for i in edges[starts[s] .. starts[s + 1]).
 struct Backwards {
-  std::vector<uint32_t> starts, sources;
+  std::vector<uint32_t> starts, edges;
 
-  Backwards(size_t states, const std::vector<uint32_t>& next, uint32_t symbols)
-      : starts(states + 1), sources(next.size()) {
+  Backwards(size_t states, const std::vector<uint32_t>& next)
+      : starts(states + 1), edges(next.size()) {
     for (const uint32_t target : next) {
       if (target != TextDfa::kDead) ++starts[target];
     }
     uint32_t sum = 0;
     for (uint32_t& start : starts) start = sum += start;
     for (size_t i = next.size(); i-- > 0;) {
-      if (next[i] != TextDfa::kDead) {
-        sources[--starts[next[i]]] = static_cast<uint32_t>(i / symbols);
-      }
+      if (next[i] != TextDfa::kDead) edges[--starts[next[i]]] = static_cast<uint32_t>(i);
     }
   }
 };
@@ -62,7 +61,7 @@ struct Backwards {
 // By state: whether an accepting one can be reached.
 std::vector<bool> FindLive(const TextTable& table) {
   const size_t states = table.accepts.size();
-  const Backwards backwards(states, table.next, table.alphabet.size);
+  const Backwards backwards(states, table.next);
   std::vector<bool> live = table.accepts;
   std::vector<uint32_t> pending;
   for (uint32_t s = 0; s < states; ++s) {
@@ -72,7 +71,7 @@ std::vector<bool> FindLive(const TextTable& table) {
     const uint32_t s = pending.back();
     pending.pop_back();
     for (uint32_t i = backwards.starts[s]; i < backwards.starts[s + 1]; ++i) {
-      const uint32_t source = backwards.sources[i];
+      const uint32_t source = backwards.edges[i] / table.alphabet.size;
       if (live[source]) continue;
       live[source] = true;
       pending.push_back(source);
@@ -80,6 +79,90 @@ std::vector<bool> FindLive(const TextTable& table) {
   }
   return live;
 }
+
+// States gathered into classes, in each of which the same texts of up to some length lead on, and
+// end. Each round tells apart what texts of one more character do; only states that lead to some
+// that were told apart in the round before need a look, as all others of a class stay together.
+class Refinement {
+ public:
+  Refinement(const std::vector<uint32_t>& next, uint32_t symbols,
+             const std::vector<uint8_t>& accepts)
+      : next_(next), symbols_(symbols), classes_(accepts.begin(), accepts.end()), sizes_(2) {
+    for (uint32_t s = 0; s < classes_.size(); ++s) {
+      ++sizes_[classes_[s]];
+      touched_.push_back(s);
+    }
+    rows_left_ = classes_.size() > kMostStates ? 0 : 16 * classes_.size() + 1024;
+  }
+
+  // False when that takes too much work. The edges are Backwards'.
+  bool Refine(absl::Span<const uint32_t> starts, absl::Span<const uint32_t> edges) {
+    if (touched_.size() > rows_left_) return false;
+    rows_left_ -= touched_.size();
+    // By class, and in it by what they lead to.
+    std::map<std::vector<uint32_t>, std::vector<uint32_t>> groups;
+    for (const uint32_t s : touched_) groups[RowOf(s)].push_back(s);
+    std::vector<uint32_t> changed;
+    for (auto first = groups.begin(); first != groups.end();) {
+      const uint32_t old = first->first[0];
+      size_t all = 0;
+      auto end = first, largest = first;
+      for (; end != groups.end() && end->first[0] == old; ++end) {
+        all += end->second.size();
+        if (end->second.size() > largest->second.size()) largest = end;
+      }
+      // The class remains that of those that were not looked at, or of most.
+      const bool others = all < sizes_[old];
+      for (; first != end; ++first) {
+        if (others || first != largest) Split(old, first->second, changed);
+      }
+    }
+    touched_.clear();
+    for (const uint32_t s : changed) {
+      for (uint32_t i = starts[s]; i < starts[s + 1]; ++i) touched_.push_back(edges[i] / symbols_);
+    }
+    std::sort(touched_.begin(), touched_.end());
+    touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
+    return true;
+  }
+
+  // By state: the first of its class.
+  std::vector<uint32_t> Representatives() && {
+    std::vector<uint32_t> firsts(sizes_.size(), TextDfa::kDead);
+    for (uint32_t s = 0; s < classes_.size(); ++s) {
+      uint32_t& first = firsts[classes_[s]];
+      classes_[s] = first = std::min(first, s);
+    }
+    return std::move(classes_);
+  }
+
+ private:
+  static constexpr size_t kMostStates = 8192;
+
+  std::vector<uint32_t> RowOf(uint32_t state) const {
+    std::vector<uint32_t> row = {classes_[state]};
+    row.reserve(symbols_ + 1);
+    for (uint32_t symbol = 0; symbol < symbols_; ++symbol) {
+      const uint32_t to = next_[static_cast<size_t>(state) * symbols_ + symbol];
+      row.push_back(to == TextDfa::kDead ? to : classes_[to]);
+    }
+    return row;
+  }
+
+  void Split(uint32_t old, const std::vector<uint32_t>& group, std::vector<uint32_t>& changed) {
+    for (const uint32_t s : group) classes_[s] = static_cast<uint32_t>(sizes_.size());
+    sizes_[old] -= group.size();
+    sizes_.push_back(group.size());
+    changed.insert(changed.end(), group.begin(), group.end());
+  }
+
+  const std::vector<uint32_t>& next_;
+  const uint32_t symbols_;
+  std::vector<uint32_t> classes_;  // by state
+  std::vector<size_t> sizes_;      // by class
+  std::vector<uint32_t> touched_;
+  size_t rows_left_;
+};
 
 uint64_t NextId() {
   static std::atomic<uint64_t> last{0};
@@ -103,6 +186,8 @@ absl::StatusOr<Alphabet> Alphabet::Of(absl::Span<const CharSet> sets, CompileBud
   std::vector<uint32_t> inside;  // the sets that the range is in, ascending
   char32_t start = 0;
   for (size_t i = 0; i <= edges.size(); ++i) {
+    // Places are found by halving, but what comes behind them is moved.
+    HEARTH_RETURN_IF_ERROR(budget.Spend(static_cast<int64_t>(inside.size()) / 16 + 1));
     if (i == edges.size() || edges[i].first != start) {
       HEARTH_RETURN_IF_ERROR(budget.Spend(static_cast<int64_t>(inside.size()) + 4));
       if (!symbols.Add(start, inside, alphabet)) return TooManySymbols();
@@ -134,15 +219,46 @@ TextDfa TextDfa::AnyText(uint32_t min, uint32_t max) {
   return any;
 }
 
+SharedText TextDfa::Keep(TextDfa text) {
+  text.kept_ = true;
+  return std::make_shared<const TextDfa>(std::move(text));
+}
+
 size_t TextDfa::bytes() const {
+  if (kept_) return 0;
   return sizeof(*this) + alphabet_.starts.size() * sizeof(char32_t) +
-         (alphabet_.symbols.size() + plane_.size()) * sizeof(uint16_t) +
+         (alphabet_.symbols.size() + pages_.size()) * sizeof(uint16_t) + page_of_.size() +
          next_.size() * sizeof(uint32_t) + accepts_.size() +
-         runs_.size() * sizeof(std::array<uint8_t, kCharClasses>);
+         runs_.size() * sizeof(std::array<uint8_t, kCharClasses>) +
+         representatives_.size() * sizeof(uint32_t);
 }
 
 int64_t TextDfa::PlaneBytes(const Alphabet& alphabet) {
-  return alphabet.starts.size() > kFewRanges ? int64_t{kPlane * sizeof(uint16_t)} : 0;
+  if (alphabet.starts.size() <= kFewRanges) return 0;
+  // Pages in which a range begins may all differ; the others have one symbol each.
+  size_t pages = alphabet.size, last = SIZE_MAX;
+  for (const char32_t start : alphabet.starts) {
+    if (start >= kPlane) break;
+    if (start % kPage != 0 && start / kPage != last) ++pages;
+    last = start / kPage;
+  }
+  return static_cast<int64_t>(std::min(pages, kPlane / kPage) * kPage * sizeof(uint16_t));
+}
+
+void TextDfa::MakePages() {
+  std::vector<uint16_t> plane;
+  for (size_t i = 0; plane.size() < kPlane; ++i) {
+    const size_t end = i + 1 < alphabet_.starts.size() ? alphabet_.starts[i + 1] : kPlane;
+    plane.resize(std::min(end, kPlane), alphabet_.symbols[i]);
+  }
+  std::map<std::vector<uint16_t>, uint8_t> known;
+  for (auto at = plane.begin(); at != plane.end(); at += kPage) {
+    const auto [page, added] =
+        known.emplace(std::vector<uint16_t>(at, at + kPage), pages_.size() / kPage);
+    if (added) pages_.insert(pages_.end(), at, at + kPage);
+    page_of_.push_back(page->second);
+  }
+  pages_.shrink_to_fit();
 }
 
 TextDfa::TextDfa(const TextTable& table) : id_(NextId()), alphabet_(table.alphabet) {
@@ -160,48 +276,49 @@ TextDfa::TextDfa(const TextTable& table) : id_(NextId()), alphabet_(table.alphab
     if (!live[i / symbols]) continue;
     next_.push_back(table.next[i] == kDead ? kDead : renumbered[table.next[i]]);
   }
-  if (PlaneBytes(alphabet_) > 0) {
-    std::vector<uint16_t> plane;
-    for (size_t i = 0; plane.size() < kPlane; ++i) {
-      const size_t end = i + 1 < alphabet_.starts.size() ? alphabet_.starts[i + 1] : kPlane;
-      plane.resize(std::min(end, kPlane), alphabet_.symbols[i]);
-    }
-    plane_ = std::move(plane);
-  }
+  if (alphabet_.starts.size() > kFewRanges) MakePages();
   for (char32_t code = 0; code < 128; ++code) {
     ascii_[code] = static_cast<uint16_t>(SymbolOf(code));
   }
-  FindRuns();
+  const Backwards backwards(accepts_.size(), next_);
+  FindRuns(backwards.starts, backwards.edges);
+  FindRepresentatives(backwards.starts, backwards.edges);
 }
 
-void TextDfa::FindRuns() {
+void TextDfa::FindRuns(absl::Span<const uint32_t> starts, absl::Span<const uint32_t> edges) {
   runs_.assign(accepts_.size(), {});
-  const Backwards backwards(accepts_.size(), next_, alphabet_.size);
-  for (int k = 0; k < kCharClasses; ++k) {
-    FindRun(static_cast<CharClass>(k), backwards.starts, backwards.sources);
+  for (int k = 0; k < kCharClasses; ++k) FindRun(static_cast<CharClass>(k), starts, edges);
+}
+
+void TextDfa::FindRepresentatives(absl::Span<const uint32_t> starts,
+                                  absl::Span<const uint32_t> edges) {
+  Refinement refinement(next_, alphabet_.size, accepts_);
+  for (uint32_t length = 0; length < kHorizon; ++length) {
+    if (!refinement.Refine(starts, edges)) return;
   }
+  representatives_ = std::move(refinement).Representatives();
 }
 
 // The distance to death: states that a character of the class kills have none, those that can get
 // to such a state in n characters have n.
 void TextDfa::FindRun(CharClass char_class, absl::Span<const uint32_t> starts,
-                      absl::Span<const uint32_t> sources) {
+                      absl::Span<const uint32_t> edges) {
   std::vector<bool>& has = has_[char_class];
   has.resize(alphabet_.size);
   for (size_t i = 0; i < alphabet_.starts.size(); ++i) {
     const char32_t end = i + 1 < alphabet_.starts.size() ? alphabet_.starts[i + 1] - 1 : kLastChar;
     if (CharsOf(char_class).Intersects(alphabet_.starts[i], end)) has[alphabet_.symbols[i]] = true;
   }
-  const auto leads_to = [&](uint32_t from, uint32_t to) {
+  const auto dies = [&](uint32_t from) {
     for (uint32_t symbol = 0; symbol < alphabet_.size; ++symbol) {
-      if (has[symbol] && NextOfSymbol(from, symbol) == to) return true;
+      if (has[symbol] && NextOfSymbol(from, symbol) == kDead) return true;
     }
     return false;
   };
   std::vector<uint32_t> frontier, reached;
   for (uint32_t s = 0; s < states(); ++s) {
     runs_[s][char_class] = 255;
-    if (!leads_to(s, kDead)) continue;
+    if (!dies(s)) continue;
     runs_[s][char_class] = 0;
     frontier.push_back(s);
   }
@@ -209,8 +326,8 @@ void TextDfa::FindRun(CharClass char_class, absl::Span<const uint32_t> starts,
     reached.clear();
     for (const uint32_t to : frontier) {
       for (uint32_t i = starts[to]; i < starts[to + 1]; ++i) {
-        const uint32_t from = sources[i];
-        if (runs_[from][char_class] != 255 || !leads_to(from, to)) continue;
+        const uint32_t from = edges[i] / alphabet_.size;
+        if (runs_[from][char_class] != 255 || !has[edges[i] % alphabet_.size]) continue;
         runs_[from][char_class] = run;
         reached.push_back(from);
       }
@@ -219,14 +336,17 @@ void TextDfa::FindRun(CharClass char_class, absl::Span<const uint32_t> starts,
   }
 }
 
-bool TextDfa::IsRunAll(uint32_t state, CharClass char_class) const {
+bool TextDfa::IsRunAll(uint32_t state, CharClass char_class, uint64_t& work) const {
   if (counted_) return max_ != kUnbounded && max_ - state < 255;
   constexpr size_t kFew = 8;
+  constexpr uint32_t kFewSymbols = 256;
+  if (alphabet_.size > kFewSymbols) return false;
   // The states that some text of the class leads to, one character after the other.
   std::vector<uint32_t> from = {state}, to;
   for (int length = Run(state, char_class); length >= 0; --length) {
     to.clear();
     for (const uint32_t source : from) {
+      work += alphabet_.size;
       for (uint32_t symbol = 0; symbol < alphabet_.size; ++symbol) {
         const uint32_t next = NextOfSymbol(source, symbol);
         if (!has_[char_class][symbol] || next == kDead) continue;
@@ -282,15 +402,18 @@ class Product {
 
   absl::StatusOr<SharedText> Make() {
     HEARTH_RETURN_IF_ERROR(MakeAlphabet());
-    HEARTH_RETURN_IF_ERROR(budget_.Spend(0, TextDfa::PlaneBytes(table_.alphabet)));
+    const int64_t plane = TextDfa::PlaneBytes(table_.alphabet);
+    HEARTH_RETURN_IF_ERROR(budget_.Spend(plane / 4, plane));
     const uint32_t symbols = table_.alphabet.size;
-    Number(std::vector<uint32_t>(parts_.size() + 1, TextDfa::kStart));
+    HEARTH_RETURN_IF_ERROR(
+        Number(std::vector<uint32_t>(parts_.size() + 1, TextDfa::kStart)).status());
     for (size_t s = 0; s < states_.size(); ++s) {
       HEARTH_RETURN_IF_ERROR(
           budget_.Spend((symbols + 10) * (int64_t(parts_.size()) + 4), symbols * 12 + 64));
       table_.accepts.push_back(Accepts(states_[s]));
       for (uint32_t symbol = 0; symbol < symbols; ++symbol) {
-        table_.next.push_back(Next(states_[s], symbol));
+        HEARTH_ASSIGN_OR_RETURN(const uint32_t next, Next(states_[s], symbol));
+        table_.next.push_back(next);
       }
     }
     return std::make_shared<const TextDfa>(table_);
@@ -324,9 +447,12 @@ class Product {
     return absl::OkStatus();
   }
 
-  uint32_t Number(State state) {
+  absl::StatusOr<uint32_t> Number(State state) {
     const auto [at, added] = numbers_.emplace(std::move(state), states_.size());
-    if (added) states_.push_back(at->first);
+    if (!added) return at->second;
+    HEARTH_RETURN_IF_ERROR(
+        budget_.Spend(16, static_cast<int64_t>(2 * (at->first.size() * sizeof(uint32_t) + 32))));
+    states_.push_back(at->first);
     return at->second;
   }
 
@@ -339,7 +465,7 @@ class Product {
     return true;
   }
 
-  uint32_t Next(const State& from, uint32_t symbol) {
+  absl::StatusOr<uint32_t> Next(const State& from, uint32_t symbol) {
     State to(from.size());
     for (size_t i = 0; i < parts_.size(); ++i) {
       to[i] = from[i] == TextDfa::kDead ? TextDfa::kDead
@@ -368,23 +494,34 @@ class Product {
 
 }  // namespace
 
+absl::StatusOr<bool> AllAccept(absl::Span<const SharedText> all, std::string_view utf8,
+                               CompileBudget& budget) {
+  for (const SharedText& text : all) {
+    HEARTH_RETURN_IF_ERROR(budget.Spend(static_cast<int64_t>(utf8.size()) + 1));
+    if (!text->AcceptsText(utf8)) return false;
+  }
+  return true;
+}
+
 absl::StatusOr<SharedText> OneOfTexts(absl::Span<const std::string> texts, CompileBudget& budget) {
   // The characters that occur are a symbol each, and all others one together.
   std::vector<std::u32string> decoded;
-  CharSet occurring;
+  std::vector<CharRange> chars;
   for (std::string_view rest : texts) {
     HEARTH_RETURN_IF_ERROR(budget.Spend(static_cast<int64_t>(rest.size()) * 16,
-                                        static_cast<int64_t>(rest.size()) * 4));
+                                        static_cast<int64_t>(rest.size()) * 12));
     for (decoded.emplace_back(); !rest.empty();) {
       const Utf8Char next = FirstUtf8Char(rest);
       HEARTH_CHECK(next.kind == Utf8Char::kWhole);
       decoded.back().push_back(next.code);
-      occurring.Add(next.code, next.code);
+      chars.push_back({next.code, next.code});
       rest.remove_prefix(next.length);
     }
   }
+  const CharSet occurring = CharSet::Of(std::move(chars));
   std::vector<CharSet> sets;
   for (const CharRange& range : occurring.ranges()) {
+    HEARTH_RETURN_IF_ERROR(budget.Spend(0, int64_t{64} * (range.high - range.low + 1)));
     for (char32_t code = range.low; code <= range.high; ++code) sets.push_back({{code, code}});
   }
   TextTable table;

@@ -38,15 +38,22 @@ struct TextTable {
   std::vector<bool> accepts;
 };
 
+class TextDfa;
+using SharedText = std::shared_ptr<const TextDfa>;
+
 // From every state an accepted text can be reached: what cannot be completed is dead.
 class TextDfa {
  public:
   static constexpr uint32_t kDead = UINT32_MAX;
   static constexpr uint32_t kUnbounded = UINT32_MAX;
+  // As many characters as the longest tokens of today's vocabularies have: runs of spaces.
+  static constexpr uint32_t kHorizon = 128;
 
   // Every text of min to max characters; takes no memory. REQUIRES: min <= max.
   static TextDfa AnyText(uint32_t min, uint32_t max);
   explicit TextDfa(const TextTable& table);
+  // One that lives as long as the process, however many constraints there are with it.
+  static SharedText Keep(TextDfa text);
   // What an automaton over it takes beyond its states, for budgets.
   static int64_t PlaneBytes(const Alphabet& alphabet);
 
@@ -75,14 +82,19 @@ class TextDfa {
     return max_ == kUnbounded ? 255 : static_cast<uint8_t>(std::min(max_ - state, 255u));
   }
   // Whether more characters of the class than Run says are dead, whichever they are. May say no
-  // where it is so.
-  bool IsRunAll(uint32_t state, CharClass char_class) const;
+  // where it is so. Adds what it looked at to `work`.
+  bool IsRunAll(uint32_t state, CharClass char_class, uint64_t& work) const;
   bool AcceptsText(std::string_view utf8) const;
 
+  // A state in which the same texts of up to `horizon` characters lead on, and end; of many such
+  // states usually the same.
+  uint32_t Representative(uint32_t state, uint32_t horizon) const {
+    return horizon <= kHorizon && !representatives_.empty() ? representatives_[state] : state;
+  }
   // Equal keys mean that the same texts of up to `horizon` characters lead on, and end, there.
   std::pair<uint64_t, uint64_t> Key(uint32_t state, uint32_t horizon) const;
 
-  size_t bytes() const;  // of memory
+  size_t bytes() const;  // of memory; none for what the process keeps
 
   bool counted() const { return counted_; }
   uint32_t min() const { return min_; }
@@ -100,26 +112,36 @@ class TextDfa {
     return state < max_ ? state + 1 : kDead;
   }
   uint32_t SymbolOf(char32_t code) const {
-    return code < plane_.size() ? plane_[code] : alphabet_.symbols[alphabet_.RangeOf(code)];
+    if (code >> 8 >= page_of_.size()) return alphabet_.symbols[alphabet_.RangeOf(code)];
+    return pages_[static_cast<size_t>(page_of_[code >> 8]) << 8 | (code & 0xFF)];
   }
-  void FindRuns();
+  void MakePages();
+  void FindRepresentatives(absl::Span<const uint32_t> starts, absl::Span<const uint32_t> edges);
+  void FindRuns(absl::Span<const uint32_t> starts, absl::Span<const uint32_t> edges);
   void FindRun(CharClass char_class, absl::Span<const uint32_t> starts,
-               absl::Span<const uint32_t> sources);
+               absl::Span<const uint32_t> edges);
 
   uint64_t id_ = 0;  // of this automaton, in this process
   bool counted_ = false;
+  bool kept_ = false;
   uint32_t min_ = 0, max_ = kUnbounded;  // counted: a state is the number of characters so far
   Alphabet alphabet_;
   std::array<uint16_t, 128> ascii_{};
-  std::vector<uint16_t> plane_;  // symbols of U+0000 to U+FFFF, where there are many ranges
+  // Symbols of U+0000 to U+FFFF, where there are many ranges: pages of 256 characters each, of
+  // which many are alike.
+  std::vector<uint16_t> pages_;
+  std::vector<uint8_t> page_of_;  // by the character's upper byte
   // By class and symbol: whether they have a character in common.
   std::array<std::vector<bool>, kCharClasses> has_;
   std::vector<uint32_t> next_;
   std::vector<uint8_t> accepts_;
   std::vector<std::array<uint8_t, kCharClasses>> runs_;
+  std::vector<uint32_t> representatives_;  // by state; empty: each is its own
 };
 
-using SharedText = std::shared_ptr<const TextDfa>;
+// Whether all of them accept it.
+absl::StatusOr<bool> AllAccept(absl::Span<const SharedText> all, std::string_view utf8,
+                               CompileBudget& budget);
 
 // These texts and no others. REQUIRES: they are UTF-8.
 absl::StatusOr<SharedText> OneOfTexts(absl::Span<const std::string> texts, CompileBudget& budget);

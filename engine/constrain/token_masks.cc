@@ -61,6 +61,7 @@ absl::Status TokenMasks::Fill(Automaton& automaton, const Configuration& configu
   work_before_ = automaton.work();
   const Grammar& grammar = automaton.grammar();
   Configuration rest;
+  if (configuration.too_many) return TooAmbiguous();
   for (const Item& item : configuration.items) {
     if (!IsWithinLimits(automaton, configuration)) return TooAmbiguous();
     const Terminal* terminal = grammar.TerminalOf(item.state);
@@ -84,12 +85,17 @@ absl::Status TokenMasks::Fill(Automaton& automaton, const Configuration& configu
 
 bool TokenMasks::IsWithinLimits(const Automaton& automaton, const Configuration& configuration) {
   const uint64_t work = walked_ + (automaton.work() - work_before_) * kStepWork;
-  if (work > kMostWork || configuration.items.size() > kMostItems) within_limits_ = false;
+  if (work > kMostWork || configuration.too_many) within_limits_ = false;
   return within_limits_;
 }
 
 const TokenMasks::Walk& TokenMasks::WalkOf(const Terminal& terminal, Terminal::State state) {
-  const auto [automaton, text] = terminal.text().Key(state.text, trie_.longest());
+  // No token is longer, nor any length that a slice counts.
+  const uint32_t horizon = std::max<uint32_t>(trie_.longest(), TokenTrie::kCounted + 1);
+  // The same place for all that are alike, so that a walk's work does not depend on which came
+  // first.
+  state.text = terminal.text().Representative(state.text, horizon);
+  const auto [automaton, text] = terminal.text().Key(state.text, horizon);
   const Key key{automaton, text, state.partial, terminal.spelling()};
   if (const auto known = by_key_.find(key); known != by_key_.end()) {
     walks_.splice(walks_.begin(), walks_, known->second);
@@ -136,7 +142,7 @@ void TokenMasks::WalkSlice(const Terminal& terminal, Terminal::State start, uint
     safe = std::min<uint32_t>(run, TokenTrie::kCounted);
     AddMask(mask, slice.up_to[safe]);
     if (start.partial == 0 && run <= TokenTrie::kCounted &&
-        terminal.text().IsRunAll(start.text, *slice.char_class)) {
+        terminal.text().IsRunAll(start.text, *slice.char_class, walk.work)) {
       return;
     }
   }

@@ -28,7 +28,6 @@ class TokenMasks {
   // can follow is refused, so that one request does not hold up the others. What was kept counts
   // as if it was not, so that a request fails always or never.
   static constexpr uint64_t kMostWork = 2'000'000;
-  static constexpr size_t kMostItems = 1024;
 
   // `trie` must outlive the object.
   explicit TokenMasks(const TokenTrie& trie, size_t bytes = kBytes);

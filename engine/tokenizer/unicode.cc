@@ -39,6 +39,15 @@ Utf8Char FirstLongUtf8Char(std::string_view text) {
   return {code, lead.trailing + 1, Utf8Char::kWhole};
 }
 
+bool IsWholeUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const Utf8Char c = FirstUtf8Char(text);
+    if (c.kind != Utf8Char::kWhole) return false;
+    text.remove_prefix(c.length);
+  }
+  return true;
+}
+
 bool IsWhiteSpace(char32_t code) {
   if (code < 0x80) return code == ' ' || (code >= 0x09 && code <= 0x0D);
   return code == 0x85 || code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) ||

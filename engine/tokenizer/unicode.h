@@ -27,6 +27,9 @@ inline Utf8Char FirstUtf8Char(std::string_view text) {
   return first < 0x80 ? Utf8Char{first, 1, Utf8Char::kWhole} : FirstLongUtf8Char(text);
 }
 
+// Whether `text` is whole, well-formed characters.
+bool IsWholeUtf8(std::string_view text);
+
 // The property White_Space, which is \s of Unicode regular expressions.
 bool IsWhiteSpace(char32_t code);
 

@@ -75,5 +75,15 @@ TEST(CharSetTest, ClassesGrow) {
   }
 }
 
+TEST(CharSetTest, RangesComeInAnyOrder) {
+  std::vector<CharRange> ranges;
+  CharSet expected;
+  for (char32_t code = 0; code < 250'000; code += 2) expected.Add(code, code);
+  for (char32_t code = 250'000; code >= 2; code -= 2) ranges.push_back({code - 2, code - 2});
+  EXPECT_EQ(CharSet::Of(ranges).ranges(), expected.ranges());
+  EXPECT_EQ(CharSet::Of({{5, 9}, {0, 3}, {4, 4}, {20, 30}, {22, 24}}).ranges(),
+            (std::vector<CharRange>{{0, 9}, {20, 30}}));
+}
+
 }  // namespace
 }  // namespace hearth

@@ -79,7 +79,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{R"({"$ref":"#/~2"})", "/$ref"}, Case{R"({"uniqueItems":1})", "/uniqueItems"}));
 
 INSTANTIATE_TEST_SUITE_P(
-    Circles, RefusedTest,
+    P30_Circles, RefusedTest,
     ::testing::Values(Case{R"({"$ref":"#"})", ""}, Case{R"({"allOf":[{"$ref":"#"}]})", ""},
                       Case{R"({"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},"b":{"anyOf":
                           [{"type":"null"},{"$ref":"#/$defs/a"}]}}})",
@@ -99,15 +99,18 @@ INSTANTIATE_TEST_SUITE_P(
         Case{R"({"type":"array","minItems":1,"items":false})", ""},
         Case{R"({"const":1,"type":"string"})", ""}));
 
-INSTANTIATE_TEST_SUITE_P(TooLarge, RefusedTest,
+INSTANTIATE_TEST_SUITE_P(P30_TooLarge, RefusedTest,
                          ::testing::Values(Case{R"({"minLength":1000000000})", "/minLength"},
                                            Case{R"({"minItems":1000000000})", "/minItems"},
                                            Case{R"({"maxItems":1000000000})", "/maxItems"},
                                            Case{R"({"pattern":"(a{1000}){1000}"})", "/pattern"},
-                                           Case{R"({"multipleOf":999999,"type":"integer"})", ""},
+                                           Case{R"({"multipleOf":999999,"type":"integer"})",
+                                                "/multipleOf"},
+                                           Case{R"({"multipleOf":1031.0})", "/multipleOf"},
+                                           Case{R"({"multipleOf":1e12})", "/multipleOf"},
                                            Case{R"({"minimum":1e300})", "/minimum"}));
 
-TEST(BoundsTest, SchemasThatMultiplyAreRefused) {
+TEST(BoundsTest, P30_SchemasThatMultiplyAreRefused) {
   Json any;
   for (int i = 0; i < 10; ++i) {
     any["anyOf"].push_back({{"required", {std::string(1, static_cast<char>('a' + i))}}});
@@ -117,7 +120,7 @@ TEST(BoundsTest, SchemasThatMultiplyAreRefused) {
   EXPECT_THAT(std::string(CompileSchema(schema).status().message()), HasSubstr("too complex"));
 }
 
-TEST(BoundsTest, DefinitionsThatDoubleAreRefusedOrTaken) {
+TEST(BoundsTest, P30_DefinitionsThatDoubleAreRefusedOrTaken) {
   // Each is twice the one before; as rules they stay small.
   Json schema = {{"$ref", "#/$defs/d0"}};
   for (int i = 0; i < 40; ++i) {
@@ -137,7 +140,7 @@ TEST(BoundsTest, DefinitionsThatDoubleAreRefusedOrTaken) {
 }
 
 // As deep as the schema is long, were nothing counted.
-TEST(BoundsTest, LongChainsAreRefused) {
+TEST(BoundsTest, P30_LongChainsAreRefused) {
   for (const char* keyword : {"$ref", "propertyNames"}) {
     Json schema = {{"$ref", "#/$defs/d0"}};
     for (int i = 0; i < 9000; ++i) {
@@ -152,14 +155,14 @@ TEST(BoundsTest, LongChainsAreRefused) {
   }
 }
 
-TEST(BoundsTest, AlternativesAreBounded) {
+TEST(BoundsTest, P30_AlternativesAreBounded) {
   Json schema;
   for (int i = 0; i < 600; ++i) schema["enum"].push_back(Json::array({i}));
   EXPECT_THAT(std::string(CompileSchema(schema).status().message()),
               HasSubstr("too many alternatives"));
 }
 
-TEST(BoundsTest, LargeSchemasAreTakenOrRefused) {
+TEST(BoundsTest, P30_LargeSchemasAreTakenOrRefused) {
   Json values = {{"enum", Json::array()}};
   for (int i = 0; i < 10000; ++i) values["enum"].push_back("value number " + std::to_string(i));
   EXPECT_TRUE(CompileSchema(values).ok());
@@ -176,7 +179,66 @@ TEST(BoundsTest, LargeSchemasAreTakenOrRefused) {
   EXPECT_TRUE(CompileSchema(chain).ok());
 }
 
-TEST(BoundsTest, MessagesAreShortAndShowNoMoreThanThePlace) {
+// Everything that is walked is counted: each of these would take seconds or more.
+TEST(BoundsTest, WhatTakesLongIsRefused) {
+  std::vector<Json> schemas;
+  // Many texts against many patterns.
+  Json texts = {{"enum", {std::string(700'000, 'a')}}};
+  for (int i = 0; i < 1000; ++i) texts["allOf"].push_back({{"pattern", "a*"}});
+  schemas.push_back(texts);
+  // Many values against many, as objects and as names.
+  Json object, names, other;
+  for (int i = 0; i < 200; ++i) object["k" + std::to_string(i)] = i;
+  for (int i = 0; i < 300; ++i) {
+    object["k199"] = 199 + i;
+    names.push_back(object);
+  }
+  schemas.push_back({{"allOf", {{{"enum", names}}, {{"enum", names}}}}});
+  for (int i = 0; i < 20'000; ++i) other.push_back("name " + std::to_string(i));
+  schemas.push_back({{"allOf", {{{"enum", other}}, {{"enum", other}}}}});
+  // One schema for each item, and for each name, that many have a say in.
+  Json items, properties;
+  for (int i = 0; i < 1000; ++i) items["allOf"].push_back({{"prefixItems", Json::array()}});
+  for (int i = 0; i < 1000; ++i) items["allOf"][0]["prefixItems"].push_back(true);
+  schemas.push_back(items);
+  for (int i = 0; i < 1000; ++i) {
+    properties["allOf"].push_back({{"patternProperties", {{"a" + std::to_string(i % 9), true}}}});
+    properties["required"].push_back(std::string(200, 'r') + std::to_string(i));
+  }
+  schemas.push_back(properties);
+  // Many members of a oneOf, each of which nothing can meet.
+  Json one = {{"$defs", {{"never", {{"allOf", {false, false}}}}}}};
+  for (int i = 0; i < 2000; ++i) one["oneOf"].push_back({{"$ref", "#/$defs/never"}});
+  schemas.push_back(one);
+  for (const Json& schema : schemas) {
+    EXPECT_THAT(std::string(CompileSchema(schema).status().message()), HasSubstr("too complex"))
+        << schema.dump().substr(0, 200);
+  }
+}
+
+// As many items as there may be are one conjunction of what all of them must meet.
+TEST(BoundsTest, ItemsThatAreAlikeAreLookedAtOnce) {
+  Json schema = {{"type", "array"}, {"maxItems", 10'000}};
+  for (int i = 0; i < 100; ++i) schema["allOf"].push_back({{"items", {{"minimum", i}}}});
+  EXPECT_TRUE(CompileSchema(schema).ok()) << CompileSchema(schema).status();
+}
+
+// Properties that are held to the same numbers share what tells them.
+TEST(BoundsTest, MultiplesOfTwoProperties) {
+  for (const int divisor : {7, 997, 1000, 1024, 3600, 5000, 86400}) {
+    const Json number = {{"type", "integer"}, {"multipleOf", divisor}};
+    Json schema = {{"type", "object"}, {"additionalProperties", false}};
+    for (const char* name : {"a", "b", "c", "d"}) schema["properties"][name] = number;
+    schema["properties"]["e"] = {
+        {"type", "number"}, {"multipleOf", divisor}, {"minimum", 0}, {"maximum", 99'999}};
+    const auto constraint = CompileSchema(schema);
+    ASSERT_TRUE(constraint.ok()) << divisor << constraint.status();
+    EXPECT_TRUE(Accepts(**constraint, Json{{"a", divisor}, {"b", 7 * divisor}}.dump()));
+    EXPECT_FALSE(Accepts(**constraint, Json{{"a", divisor}, {"b", 7 * divisor + 1}}.dump()));
+  }
+}
+
+TEST(BoundsTest, P30_MessagesAreShortAndShowNoMoreThanThePlace) {
   const std::string name(100000, 'n');
   Json schema;
   schema["properties"][name] = {{"not", true}};

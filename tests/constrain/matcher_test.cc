@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "engine/constrain/automaton.h"
 #include "engine/constrain/constraint.h"
 #include "gtest/gtest.h"
 #include "tests/constrain/documents.h"
@@ -132,6 +134,86 @@ TEST_F(MatcherTest, WhatCanBeReadInTooManyWaysIsRefused) {
   Matcher matcher(*CompileSchema(schema), masks_, {end()});
   MaskWords mask(trie_.words());
   EXPECT_TRUE(absl::IsInvalidArgument(matcher.FillMask(absl::MakeSpan(mask))));
+}
+
+// Two hundred objects end in one call that two hundred arrays made: each of them is entered once,
+// not once for each object.
+TEST_F(MatcherTest, WhatManyWaysEndIsLeftOnce) {
+  Json schema;
+  for (int i = 0; i < 200; ++i) {
+    schema["$defs"]["o"]["anyOf"].push_back({{"type", "object"}, {"title", i}});
+    schema["anyOf"].push_back(
+        {{"type", "array"}, {"items", {{"$ref", "#/$defs/o"}}}, {"maxItems", i + 1}});
+  }
+  const auto constraint = *CompileSchema(schema);
+  Automaton automaton(constraint->grammar());
+  Configuration now, next;
+  automaton.Start(now);
+  for (const char c : std::string("[{},{},{")) {
+    automaton.Step(now, static_cast<uint8_t>(c), next);
+    std::swap(now, next);
+  }
+  ASSERT_GE(now.items.size(), 200u);
+  const uint64_t before = automaton.work();
+  automaton.Step(now, '}', next);
+  EXPECT_GE(next.items.size(), 198u);
+  EXPECT_LT(automaton.work() - before, 600u);
+}
+
+// A byte costs a bounded amount of work, and what has too many ways to go on stays so.
+TEST_F(MatcherTest, AStepIsBounded) {
+  Json item, schema;
+  for (int i = 0; i < 36; ++i) item["anyOf"].push_back({{"type", "array"}, {"maxItems", i + 1}});
+  for (int i = 0; i < 36; ++i) {
+    schema["anyOf"].push_back({{"type", "array"}, {"prefixItems", {item}}, {"maxItems", i + 1}});
+    schema["anyOf"][i]["prefixItems"][0]["title"] = i;
+  }
+  Matcher matcher(*CompileSchema(schema), masks_, {end()});
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(matcher.Accept(Of("[")));
+  EXPECT_FALSE(matcher.IsOver());
+  MaskWords mask(trie_.words());
+  EXPECT_TRUE(absl::IsInvalidArgument(matcher.FillMask(absl::MakeSpan(mask))));
+
+  const auto constraint = *CompileSchema(schema);
+  Automaton automaton(constraint->grammar());
+  Configuration now, next;
+  automaton.Start(now);
+  for (int i = 0; i < 5; ++i) {
+    const uint64_t before = automaton.work();
+    automaton.Step(now, '[', next);
+    std::swap(now, next);
+    EXPECT_LT(automaton.work() - before, Automaton::kMostStepWork * 5 / 4);
+    EXPECT_LE(now.items.capacity(), Automaton::kMostItems);
+  }
+  EXPECT_TRUE(now.too_many);
+  EXPECT_FALSE(now.dead());
+}
+
+// Looking ahead leaves no more behind than the place needs, and some to spare.
+TEST_F(MatcherTest, AMaskLeavesNoStacksBehind) {
+  std::vector<std::pair<std::string, std::string>> merges;
+  for (std::string brackets = "["; brackets.size() < 60; brackets += "[") {
+    merges.push_back({brackets, "["});
+  }
+  const auto tokenizer = *Tokenizer::Create(SmallBpe(merges, {"<|end|>"}));
+  const TokenTrie trie(*tokenizer);
+  TokenMasks masks(trie);
+  Json schema;
+  for (int i = 0; i < 12; ++i) {
+    const Json item = {{"$ref", "#"}, {"title", i}};
+    schema["anyOf"].push_back({{"type", "array"}, {"items", item}, {"maxItems", i + 1}});
+  }
+  const auto constraint = *CompileSchema(schema);
+  MaskWords mask(trie.words());
+  Automaton automaton(constraint->grammar());
+  Configuration start;
+  automaton.Start(start);
+  ASSERT_TRUE(masks.Fill(automaton, start, absl::MakeSpan(mask)).ok());
+  ASSERT_GT(automaton.frames(), 4096u);
+  Matcher matcher(constraint, masks, {}, 0);
+  ASSERT_TRUE(matcher.FillMask(absl::MakeSpan(mask)).ok());
+  EXPECT_LT(matcher.frames(), 100u);
+  EXPECT_TRUE(matcher.Accept('['));
 }
 
 // Enough nested calls to have call stacks thrown away many times over.

@@ -93,6 +93,41 @@ TEST(NumberTest, ContradictionsAreEmpty) {
   EXPECT_FALSE(Compile({true, Bound("0"), Bound("6"), 7})->empty());
 }
 
+// Every divisor up to 1024, and larger ones with many factors 2 and 5, is told apart exactly.
+TEST(NumberTest, MultiplesAreExact) {
+  std::vector<uint32_t> divisors = {3600, 5000, 86400, 100'000, 1'000'000, 1'000'000'000};
+  for (uint32_t divisor = 2; divisor <= 1024; divisor += divisor < 130 ? 1 : 101) {
+    divisors.push_back(divisor);
+  }
+  divisors.push_back(1024);
+  std::mt19937_64 random(3);
+  for (const uint32_t divisor : divisors) {
+    const SharedText text = Compile({true, {}, {}, divisor});
+    for (int i = 0; i < 300; ++i) {
+      const uint64_t near = random() % (i % 2 ? 1'000'000'000'000'000'000 : 10 * uint64_t{divisor});
+      for (const uint64_t value : {near, near - near % divisor}) {
+        const std::string digits = absl::StrCat(value);
+        ASSERT_EQ(text->AcceptsText(digits), value % divisor == 0) << value << " by " << divisor;
+        ASSERT_EQ(text->AcceptsText("-" + digits), value != 0 && value % divisor == 0) << value;
+      }
+    }
+    EXPECT_FALSE(text->AcceptsText("-0"));
+    EXPECT_TRUE(text->AcceptsText("0"));
+    EXPECT_FALSE(text->AcceptsText(absl::StrCat(divisor, "000000000000000000")));
+  }
+}
+
+TEST(NumberTest, MultiplesTakeFewStates) {
+  EXPECT_LT(Compile({true, {}, {}, 1000})->states(), 100u);
+  EXPECT_LT(Compile({true, {}, {}, 86400})->states(), 3000u);
+  EXPECT_LT(Compile({true, {}, {}, 997})->states(), 18u * 997 + 4);
+  EXPECT_LT(Compile({true, Bound("0"), Bound("99999"), 997})->states(), 10'000u);
+  for (const uint32_t divisor : {9973, 65536}) {
+    CompileBudget budget;
+    EXPECT_TRUE(absl::IsInvalidArgument(CheckMultipleOf(divisor, budget))) << divisor;
+  }
+}
+
 // All integers of a neighbourhood against arithmetic, for random bounds.
 TEST(NumberTest, IntegerRangesAreExact) {
   std::mt19937 random(1);

@@ -1,6 +1,7 @@
 #include "engine/constrain/regex.h"
 
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -99,7 +100,7 @@ TEST(RegexTest, RefusesWhatItDoesNotKnow) {
   }
 }
 
-TEST(RegexTest, RefusesWhatIsTooLarge) {
+TEST(RegexTest, P30_RefusesWhatIsTooLarge) {
   const std::string nested = std::string(60000, '(') + std::string(60000, ')');
   for (const std::string& pattern :
        {std::string("(a{1000}){1000}"), std::string("((a{100}){100}){100}"),
@@ -112,7 +113,7 @@ TEST(RegexTest, RefusesWhatIsTooLarge) {
   }
 }
 
-TEST(RegexTest, CatastrophesOfBacktrackersAreFine) {
+TEST(RegexTest, P30_CatastrophesOfBacktrackersAreFine) {
   for (const char* pattern : {"(a+)+b", "(a*)*", "(a|a)*b", "(.*)*x"}) {
     CompileBudget budget;
     EXPECT_TRUE(CompileRegex(pattern, RegexMatch::kAnywhere, budget).ok()) << pattern;
@@ -223,12 +224,13 @@ TEST(TextDfaTest, RunsAreSafe) {
 
 TEST(TextDfaTest, RunsThatAreAllAreNotExceeded) {
   const auto counted = std::make_shared<const TextDfa>(TextDfa::AnyText(1, 5));
-  EXPECT_TRUE(counted->IsRunAll(2, kText));
-  EXPECT_FALSE(TextDfa::AnyText(1, TextDfa::kUnbounded).IsRunAll(0, kText));
+  uint64_t work = 0;
+  EXPECT_TRUE(counted->IsRunAll(2, kText, work));
+  EXPECT_FALSE(TextDfa::AnyText(1, TextDfa::kUnbounded).IsRunAll(0, kText, work));
   for (const auto& [pattern, all] : std::vector<std::pair<std::string, bool>>{
            {".{1,9}", true}, {"[a-z]{1,9}[0-9]", true}, {"[a-z]*", false}, {"a|bcd", false}}) {
     const SharedText text = Compile(pattern);
-    EXPECT_EQ(text->IsRunAll(TextDfa::kStart, kLowerCase), all) << pattern;
+    EXPECT_EQ(text->IsRunAll(TextDfa::kStart, kLowerCase, work), all) << pattern;
   }
 }
 
@@ -300,6 +302,55 @@ TEST(FormatTest, UnknownNamesAreNot) {
   EXPECT_TRUE(absl::IsInvalidArgument(status));
   EXPECT_THAT(std::string(status.message()), HasSubstr("date-time"));
 }
+
+size_t DistinctPlaces(const TextDfa& text) {
+  std::set<uint32_t> places;
+  for (uint32_t s = 0; s < text.states(); ++s) {
+    places.insert(text.Representative(s, TextDfa::kHorizon));
+  }
+  return places.size();
+}
+
+TEST(RepresentativeTest, PlacesThatNoTokenTellsApartAreOne) {
+  // The start, which may not end, or the place from where the horizon ends the text; those with
+  // more before them; and the others.
+  EXPECT_EQ(DistinctPlaces(*Compile("\\p{L}{1,500}")), 1 + 1 + TextDfa::kHorizon);
+  EXPECT_EQ(DistinctPlaces(*Compile("\\p{L}{300}")), 1 + 1 + TextDfa::kHorizon);
+  EXPECT_EQ(DistinctPlaces(*Compile("(ab|cd)*")), 3u);
+  const SharedText text = Compile("[a-z]{5,500}");
+  EXPECT_EQ(text->Representative(3, TextDfa::kHorizon + 1), 3u);
+}
+
+// Equal places take the same texts of up to a length, for automata that are small enough to try
+// texts of every length.
+TEST(RepresentativeTest, ReadTheSameTexts) {
+  std::mt19937 random(4);
+  for (const char* pattern : {"(ab|ba){0,90}c?", "a{100,300}|a{150}b", "(a|b){140}(aa|b)?",
+                              "((a{3}b){50})*(c|a{60}c)", "[ab]*a[ab]{5}"}) {
+    const SharedText text = Compile(pattern);
+    for (uint32_t s = 0; s < text->states(); ++s) {
+      const uint32_t other = text->Representative(s, TextDfa::kHorizon);
+      ASSERT_EQ(text->Representative(other, TextDfa::kHorizon), other);
+      for (int round = 0; other != s && round < 10; ++round) {
+        uint32_t a = s, b = other;
+        for (uint32_t i = 0; i < TextDfa::kHorizon && a != TextDfa::kDead; ++i) {
+          ASSERT_EQ(text->Accepts(a), text->Accepts(b)) << pattern;
+          // Mostly what leads on, so that texts become long.
+          char32_t code = 'a' + random() % 3;
+          for (int tries = 0; tries < 4 && text->Next(a, code) == TextDfa::kDead; ++tries) {
+            code = 'a' + random() % 3;
+          }
+          a = text->Next(a, code);
+          b = text->Next(b, code);
+          ASSERT_EQ(a == TextDfa::kDead, b == TextDfa::kDead) << pattern;
+        }
+      }
+    }
+  }
+}
+
+// Most pages of Unicode are alike: all letters, or none.
+TEST(TextDfaTest, TablesOfUnicodeAreSmall) { EXPECT_LT(Compile("\\p{L}+")->bytes(), 64u << 10); }
 
 }  // namespace
 }  // namespace hearth

@@ -105,6 +105,16 @@ TEST_F(ToolCallsTest, OtherwiseTextUntilACallIsOpened) {
   }
 }
 
+// Only the token is the marker; what spells it is text, as it is to those who look for calls.
+TEST_F(ToolCallsTest, AMarkerThatIsOnlySpeltIsText) {
+  Matcher matcher(Compile(), masks_, tokenizer_->stop_tokens());
+  for (const char c : std::string(R"(<|tool_call|>[{"name":"nope","x":1}]<|/tool_call|>)")) {
+    ASSERT_TRUE(matcher.Accept(static_cast<uint8_t>(c)));
+  }
+  EXPECT_TRUE(matcher.Accept(*tokenizer_->Marker("<|tool_call|>")));
+  EXPECT_FALSE(matcher.Accept('x'));
+}
+
 TEST_F(ToolCallsTest, AFormMayLackItsOtherHalf) {
   calls_.required = true;
   calls_.syntax.close.reset();
