@@ -28,14 +28,14 @@ struct BatchEntry {
   int32_t start;                     // position of tokens[0]
   absl::Span<const BlockId> blocks;  // block table; covers every position < start + size
   RopeRegime regime;
-  int32_t logit_rows;  // logits wanted for the last so many tokens
-  bool draws = false;  // the next token is drawn from the last row; not in mid-prompt
+  int32_t logit_rows = 0;   // logits wanted for the last so many tokens
+  int32_t pooled_rows = 0;  // the last so many tokens are pooled
+  bool draws = false;       // the next token is drawn from the last logits; not in mid-prompt
 };
 
 struct Batch {
   std::vector<BatchEntry> entries;
-  int32_t num_tokens = 0;      // sum of tokens.size()
-  int32_t num_logit_rows = 0;  // sum of logit_rows; logits are laid out in entry order
+  int32_t num_tokens = 0;  // sum of tokens.size()
 
   bool empty() const { return entries.empty(); }
 };

@@ -38,7 +38,7 @@ struct EngineOptions {
   int32_t max_running = 16;
   int32_t max_queued = 64;
   int32_t max_batch_tokens = 512;
-  int32_t max_logit_rows = 0;  // of one step; 0: max_running, the fewest
+  int32_t max_logit_rows = 0;  // computed at once; 0: max_running, the fewest
   int32_t max_chunk = 0;       // prompt tokens of one sequence in one step; 0: no own limit
   std::chrono::milliseconds inter_token_target{250};
   bool prefix_cache = true;
@@ -68,6 +68,7 @@ struct ModelInfo {
   int32_t vocab_size = 0;
   int32_t model_context = 0;  // longest the model was made for
   int32_t max_context = 0;    // longest served: prompt and output together
+  int32_t block_tokens = 0;   // of a KV block; prefixes are cached in whole ones
   int32_t default_max_tokens = 0;
   std::string kv_type;
   std::string isa;
@@ -87,6 +88,7 @@ struct EngineStats {
   int32_t blocks_total = 0;
   int32_t blocks_used = 0;
   int32_t blocks_cached = 0;
+  int32_t blocks_pinned = 0;
   uint64_t preemptions = 0;
   uint64_t cancellations = 0;
   uint64_t prompt_tokens_computed = 0;
@@ -112,7 +114,8 @@ class Engine {
 
   // Takes a request; its events go to `sink`, ending with Finish, also when it is cancelled.
   // InvalidArgument when it breaks a REQUIRES of Request, ResourceExhausted when the queue is
-  // full, Unavailable when the engine stops. Events may come before Submit returns.
+  // full, Unavailable when the engine stops. Events may come before Submit returns. A pin that the
+  // cache has no room for ends with ResourceExhausted.
   absl::StatusOr<RequestId> Submit(Request request, std::shared_ptr<EventSink> sink);
   // Ends it within one step. Unknown and ended ids are ignored.
   void Cancel(RequestId id);
@@ -124,6 +127,10 @@ class Engine {
   // of a schema is stands in engine/constrain/constraint.h.
   absl::StatusOr<std::shared_ptr<const Constraint>> CompileConstraint(
       const ConstraintSource& source);
+
+  // What `choices` times `request` would meet. Runs nothing and waits for no step. Errors as
+  // Submit's, but for a full queue. REQUIRES: choices >= 1.
+  absl::StatusOr<Estimate> EstimateFor(Request request, int32_t choices) const;
 
   // Sees the raw logits that each token is drawn from, and those of the prompt where they are asked
   // for; `position` is that of the token they foretell. On the engine thread. Set before the first
@@ -138,7 +145,10 @@ class Engine {
   // Rounds of the engine thread so far. Asking wakes an idle engine for one round, so of two
   // answers the second is greater exactly when the engine is alive: a watchdog's food (row F6).
   uint64_t Heartbeat();
+  // Forgets every cached prefix no running request uses, pinned ones too.
   void FlushPrefixCache();
+  // Lets go of what Request::pin keeps. False when there is none of that name.
+  bool Unpin(const std::string& name);
 
  private:
   struct State;

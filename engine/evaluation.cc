@@ -43,7 +43,7 @@ class Reader {
     visit_ = std::move(visit);
     Request request;
     request.prompt.assign(passage.tokens.begin(), passage.tokens.end() - 1);
-    request.prompt_logits = true;
+    request.prompt_logits_from = 0;
     request.max_tokens = 1;
     auto sink = std::make_shared<FinishSink>();
     HEARTH_RETURN_IF_ERROR(engine_.Submit(std::move(request), sink).status());

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "engine/constrain/compile_budget.h"
+#include "engine/constrain/matcher.h"
 #include "engine/constrain/token_masks.h"
 #include "engine/status_macros.h"
 
@@ -94,9 +95,17 @@ absl::StatusOr<Sizes> PlanFor(const Checkpoint& checkpoint, const EngineOptions&
   sizes.memory.kv_tokens = held;
   sizes.memory.weights = plan.weight_bytes;
   sizes.memory.kv = KvStore::BytesPerBlock(plan.kv_layers, sizes.kv_type) * sizes.kv_blocks;
+  sizes.hidden = plan.hidden;
+  // Of each request that was ever started, as a preempted one keeps its own: what is pooled, and
+  // its place in a constraint.
+  const uint64_t of_requests =
+      (sizeof(float) * static_cast<uint64_t>(plan.hidden) + Matcher::kBytes) *
+      static_cast<uint64_t>(options.max_running + options.max_queued);
+  const uint64_t masks = (static_cast<uint64_t>(checkpoint.hparams.vocab) + 63) / 64 *
+                         sizeof(uint64_t) * static_cast<uint64_t>(sizes.limits.max_logit_rows);
   sizes.memory.buffers = plan.buffer_bytes + ops::Workers::PlannedBytes(sizes.workers) +
                          TokenMasks::kBytes + kConstraintBytes + CompileBudget::kBytes +
-                         process_bytes + kReserveBytes;
+                         of_requests + masks + process_bytes + kReserveBytes;
   sizes.memory.limit = options.memory_limit > 0 ? options.memory_limit : SystemMemoryLimit();
   return sizes;
 }

@@ -21,6 +21,7 @@ struct Sizes {
   std::vector<KvLayerShape> kv_layers;
   KvType kv_type;
   int32_t kv_blocks;
+  int32_t hidden;  // width of a hidden state
 };
 
 // Plans weights, KV cache and buffers against the limit, beside process_bytes that are resident

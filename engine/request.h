@@ -42,11 +42,20 @@ struct SamplingParams {
   uint64_t seed = 0;
 };
 
+// What is made of a prompt's hidden states after the final norm: one vector of length 1.
+enum class Pooling : uint8_t {
+  kNone,
+  kMean,  // over all tokens, added in ascending order; takes no cached prefix
+  kLast,  // the last token's
+};
+
 // One generation: one prompt, one choice. An API call with n choices is n Requests.
 struct Request {
   std::vector<TokenId> prompt;  // REQUIRES: within vocabulary and context, not empty
-  int32_t max_tokens = 0;       // REQUIRES: >= 1; the end of the context ends the output too
-  int32_t min_tokens = 0;       // stop tokens cannot be drawn before so many
+  // The end of the context ends the output too. 0 ends the request (kLength) when the prompt is
+  // computed. REQUIRES: >= 0; >= 1 unless something is asked of the prompt.
+  int32_t max_tokens = 0;
+  int32_t min_tokens = 0;  // stop tokens cannot be drawn before so many
   SamplingParams sampling;
   uint32_t choice = 0;
   std::vector<TokenId> stop_tokens;  // any of them ends the request
@@ -54,8 +63,17 @@ struct Request {
   // whole, and where nothing can be added it ends, whatever min_tokens and stop_tokens say. Where
   // max_tokens ends it first it is the beginning of something that can be completed.
   std::shared_ptr<const Constraint> constraint;
-  bool prompt_logits = false;  // logits of all its tokens; then no cached prefix is taken
-  int32_t top_logprobs = -1;   // -1: no log-probabilities; 0..20: so many alternatives
+  int32_t top_logprobs = -1;  // -1: no log-probabilities; 0..20: so many alternatives
+
+  // What is asked of the prompt. Prompt tokens from this position on are foretold, each from all
+  // before it (so 0 is as 1): an observer sees their logits, and with top_logprobs >= 0 they come
+  // as PromptTokens. A cached prefix may hold the tokens before. -1: none.
+  int32_t prompt_logits_from = -1;
+  Pooling pooling = Pooling::kNone;  // comes as an Embedding
+  // Once computed, the full blocks of the prompt stay cached under this name until Engine::Unpin or
+  // FlushPrefixCache. REQUIRES: max_tokens is 0.
+  std::string pin;
+
   Priority priority = Priority::kNormal;
   std::string client;       // fairness key: an API key, a peer uid, or empty
   uint64_t cache_salt = 0;  // requests with different salts share no cached prefix
@@ -86,6 +104,18 @@ struct Token {
   std::vector<TokenLogprob> top;  // most likely first
 };
 
+// Prompt tokens that were foretold in a step. Those of one request come in ascending order, each
+// once, whatever is preempted.
+struct PromptTokens {
+  int32_t first;  // position of tokens[0]
+  std::vector<Token> tokens;
+};
+
+// The pooled hidden state. Comes once, when the prompt is computed.
+struct Embedding {
+  std::vector<float> values;  // of length 1 by the Euclidean norm; all 0 if they were
+};
+
 enum class FinishReason : uint8_t { kStop, kLength, kCancelled, kError };
 
 // The last event of every request.
@@ -97,10 +127,19 @@ struct Finish {
   int32_t completion_tokens = 0;  // every token drawn, a final stop token included
 };
 
-using Event = std::variant<Progress, Token, Finish>;
+using Event = std::variant<Progress, PromptTokens, Embedding, Token, Finish>;
+
+// What a request would meet if it were submitted now.
+struct Estimate {
+  int32_t cached_tokens = 0;   // of its prompt, in the prefix cache
+  int32_t queue_position = 0;  // 0: it would start with the next step
+  // By what steps have taken so far, if every request generates all it may.
+  std::chrono::nanoseconds first_token{0};  // until the prompt is computed
+  std::chrono::nanoseconds total{0};        // until max_tokens are generated
+};
 
 // Receives one request's events, in order, on the engine thread. Must not block and must not
-// call back into the engine except Cancel. After Finish it is never called again.
+// call back into the engine except Submit and Cancel. After Finish it is never called again.
 class EventSink {
  public:
   virtual ~EventSink() = default;

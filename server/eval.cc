@@ -39,7 +39,7 @@ absl::StatusOr<Message> ReadMessage(const Json& json, size_t line) {
     return LineError(line, "a message's role is system, user or assistant");
   }
   message.content = json.value("content", "");
-  message.tools = json.value("tools", "");
+  message.tool_list = json.value("tools", "");
   return message;
 }
 
@@ -52,7 +52,7 @@ absl::StatusOr<Passage> ReadChat(const Json& json, const ChatFormat& format, siz
   }
   Passage passage;
   HEARTH_ASSIGN_OR_RETURN(const std::vector<TokenId> prompt, format.Render(messages));
-  messages.push_back({Role::kAssistant, json.value("expected", ""), ""});
+  messages.push_back({Role::kAssistant, json.value("expected", "")});
   HEARTH_ASSIGN_OR_RETURN(passage.tokens, format.Render(messages));
   passage.tokens.pop_back();  // the marker that asks for the next answer
   passage.first_scored = static_cast<int32_t>(prompt.size());

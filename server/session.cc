@@ -104,7 +104,7 @@ absl::StatusOr<std::vector<TokenId>> RenderChat(const Daemon& daemon,
                         "this model has no chat format the daemon knows; use completions");
   }
   absl::StatusOr<std::vector<TokenId>> prompt =
-      daemon.chat_format()->Render(messages, Enough(daemon.engine().info()));
+      daemon.chat_format()->Render(messages, {}, Enough(daemon.engine().info()));
   if (!prompt.ok()) return WithParam(prompt.status(), "messages");
   return prompt;
 }

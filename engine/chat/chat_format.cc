@@ -25,6 +25,19 @@ bool HasMarkers(const Tokenizer& tokenizer, const ChatFormatRow& row) {
   return true;
 }
 
+absl::Status CheckToolless(absl::Span<const Message> messages, absl::Span<const Tool> tools) {
+  if (!tools.empty()) {
+    return absl::InvalidArgumentError("tools: this model's chat format has none");
+  }
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].role == Role::kTool) return RoleError(i, "this model's chat format has none");
+    if (messages[i].tool_calls.empty() && messages[i].tool_list.empty()) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("messages[", i, "]: this model's chat format has no tools"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<ChatFormat> ChatFormat::Create(const Tokenizer& tokenizer) {
@@ -46,20 +59,21 @@ absl::StatusOr<ChatFormat> ChatFormat::Create(const Tokenizer& tokenizer) {
 }
 
 absl::StatusOr<std::vector<TokenId>> ChatFormat::Render(absl::Span<const Message> messages,
+                                                        absl::Span<const Tool> tools,
                                                         size_t enough) const {
   if (messages.empty()) return absl::InvalidArgumentError("messages: empty");
-  for (size_t i = 0; i < messages.size(); ++i) {
-    if (messages[i].tools.empty()) continue;
-    if (!row_->takes_tools || messages[i].role != Role::kSystem) {
-      return absl::InvalidArgumentError(absl::StrCat("messages[", i, "].tools: not taken here"));
-    }
-  }
+  if (!row_->takes_tools) HEARTH_RETURN_IF_ERROR(CheckToolless(messages, tools));
   Prompt prompt(*tokenizer_, enough);
-  HEARTH_RETURN_IF_ERROR(row_->render(messages, prompt));
+  HEARTH_RETURN_IF_ERROR(row_->render(messages, tools, prompt));
   return prompt.TakeIds();
 }
 
 std::string_view ChatFormat::name() const { return row_->name; }
+
+ToolCallSyntax ChatFormat::tool_call_syntax() const {
+  const ToolCallForm& form = row_->tool_calls;
+  return {std::string(form.opening), tokenizer_->Marker(form.open), tokenizer_->Marker(form.close)};
+}
 
 absl::Status RoleError(size_t index, const char* problem) {
   return absl::InvalidArgumentError(absl::StrCat("messages[", index, "].role: ", problem));

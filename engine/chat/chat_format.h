@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/constraint_source.h"
 #include "engine/request.h"
 #include "engine/tokenizer/tokenizer.h"
 
@@ -15,10 +16,28 @@ namespace hearth {
 
 enum class Role { kSystem, kUser, kAssistant, kTool };
 
+// A call that the assistant made.
+struct ToolCall {
+  std::string id;
+  std::string name;
+  std::string arguments;  // a JSON object
+};
+
 struct Message {
   Role role;
   std::string content;
-  std::string tools = "";  // JSON that describes them; of system messages, where families take it
+  std::vector<ToolCall> tool_calls = {};  // of kAssistant, behind the content
+  std::string tool_call_id = "";          // of kTool: the call that the content answers
+  // Of kSystem: the tools that the model is told of, in the family's own form. Render fills it in
+  // from Tools; who has that form already may give it instead of them.
+  std::string tool_list = "";
+};
+
+// A function that the model is told of.
+struct Tool {
+  std::string name;
+  std::string description;
+  std::string parameters;  // JSON Schema of an object; empty: it takes none that are known
 };
 
 struct ChatFormatRow;  // of the table in formats.inc
@@ -33,13 +52,19 @@ class ChatFormat {
   static absl::StatusOr<ChatFormat> Create(const Tokenizer& tokenizer);
 
   // The prompt up to where the assistant's next words begin, BOS included where the family or
-  // the vocabulary has one. A function of the messages alone: no clock, no state.
-  // InvalidArgument names messages[i] for roles the family does not know or orders it refuses.
-  // Where it has more than `enough` ids, some may be missing.
+  // the vocabulary has one. A function of messages and tools alone: no clock, no state.
+  // InvalidArgument names messages[i] for roles the family does not know or orders it refuses, and
+  // tools where it takes none. Where the prompt has more than `enough` ids, some may be missing.
+  // REQUIRES: arguments and parameters are JSON, as Message and Tool have it.
   absl::StatusOr<std::vector<TokenId>> Render(absl::Span<const Message> messages,
+                                              absl::Span<const Tool> tools = {},
                                               size_t enough = Tokenizer::kAll) const;
 
   std::string_view name() const;
+
+  // How the family writes tool calls, with those markers that the vocabulary has; nothing in it
+  // where the family has no such form.
+  ToolCallSyntax tool_call_syntax() const;
 
   // False when the file carries a chat template that is not the one this format was written
   // from. It is never run; the prompt may differ from what the model's author meant (row M18).

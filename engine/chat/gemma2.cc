@@ -11,7 +11,8 @@ bool IsGemma2Template(std::string_view jinja) {
              "'<start_of_turn>' + role + '\n' + message['content'] | trim + '<end_of_turn>\n'");
 }
 
-absl::Status RenderGemma2(absl::Span<const Message> messages, Prompt& prompt) {
+absl::Status RenderGemma2(absl::Span<const Message> messages, absl::Span<const Tool>,
+                          Prompt& prompt) {
   prompt.AddMarker("<bos>");
   for (size_t i = 0; i < messages.size(); ++i) {
     const Role role = messages[i].role;

@@ -59,7 +59,8 @@ bool IsLlama3Template(std::string_view jinja) {
   return HasMessageForm(jinja) && !Has(jinja, "Cutting Knowledge Date");
 }
 
-absl::Status RenderLlama3(absl::Span<const Message> messages, Prompt& prompt) {
+absl::Status RenderLlama3(absl::Span<const Message> messages, absl::Span<const Tool>,
+                          Prompt& prompt) {
   prompt.AddMarker("<|begin_of_text|>");
   return AddMessages(messages, 0, prompt);
 }
@@ -70,7 +71,8 @@ bool IsLlama31Template(std::string_view jinja) {
 }
 
 // The system message always stands, with the dates; a first message of that role joins it.
-absl::Status RenderLlama31(absl::Span<const Message> messages, Prompt& prompt) {
+absl::Status RenderLlama31(absl::Span<const Message> messages, absl::Span<const Tool>,
+                           Prompt& prompt) {
   prompt.AddMarker("<|begin_of_text|>");
   const bool has_system = messages[0].role == Role::kSystem;
   std::string system = std::string(kKnowledge).append(kToday);

@@ -4,7 +4,9 @@
 // model as nothing, and neither does white space at the start of a message.
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "engine/chat/formats.h"
+#include "engine/chat/phi_tools.h"
 #include "engine/status_macros.h"
 
 namespace hearth {
@@ -12,40 +14,38 @@ namespace {
 
 constexpr std::string_view kReasoningPreamble =
     "Your name is Phi, an AI math expert developed by Microsoft.";
+constexpr std::string_view kToolPreamble = "You are a helpful assistant with some tools.";
 
 bool LoopsFirst(std::string_view jinja) {
   constexpr std::string_view kLoop = "{% for message in messages %}";
   return jinja.substr(0, kLoop.size()) == kLoop;
 }
 
-// The marker of messages[index]. The families differ in how they write tool results.
-absl::Status AddRole(absl::Span<const Message> messages, size_t index, Prompt& prompt) {
-  switch (messages[index].role) {
+std::string_view RoleMarker(Role role) {
+  switch (role) {
     case Role::kSystem:
-      prompt.AddMarker("<|system|>");
-      return absl::OkStatus();
+      return "<|system|>";
     case Role::kUser:
-      prompt.AddMarker("<|user|>");
-      return absl::OkStatus();
+      return "<|user|>";
     case Role::kAssistant:
-      prompt.AddMarker("<|assistant|>");
-      return absl::OkStatus();
+      return "<|assistant|>";
     case Role::kTool:
-      return RoleError(index, "tool messages are not supported");
+      return "<|tool|>";
   }
-  return RoleError(index, "unknown");
+  return "";
 }
 
-absl::Status AddMessage(absl::Span<const Message> messages, size_t index, Prompt& prompt) {
-  HEARTH_RETURN_IF_ERROR(AddRole(messages, index, prompt));
-  prompt.AddText(TrimStart(messages[index].content));
-  if (!messages[index].tools.empty()) {
+void AddMessage(const Message& message, Prompt& prompt) {
+  prompt.AddMarker(RoleMarker(message.role));
+  std::string text(TrimStart(message.content));
+  if (!message.tool_calls.empty()) text += PhiToolCalls(message.tool_calls);
+  prompt.AddText(text);
+  if (!message.tool_list.empty()) {
     prompt.AddMarker("<|tool|>");
-    prompt.AddText(messages[index].tools);
+    prompt.AddText(message.tool_list);
     prompt.AddMarker("<|/tool|>");
   }
   prompt.AddMarker("<|end|>");
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -56,11 +56,24 @@ bool IsPhi4Template(std::string_view jinja) {
          Has(jinja, "{% if add_generation_prompt %}{{ '<|assistant|>' }}");
 }
 
-absl::Status RenderPhi4(absl::Span<const Message> messages, Prompt& prompt) {
+// Tools stand in the first message if it is the system's; else in one of their own, whose words are
+// those of the model card. Two lists of them the model was never shown.
+absl::Status RenderPhi4(absl::Span<const Message> messages, absl::Span<const Tool> tools,
+                        Prompt& prompt) {
   prompt.AddBosIfAsked();
-  for (size_t i = 0; i < messages.size(); ++i) {
-    HEARTH_RETURN_IF_ERROR(AddMessage(messages, i, prompt));
+  if (!tools.empty()) {
+    for (size_t i = 0; i < messages.size(); ++i) {
+      if (messages[i].tool_list.empty()) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("messages[", i, "]: a tool list of its own beside tools, expected one"));
+    }
+    const bool has_system = messages[0].role == Role::kSystem;
+    Message system{Role::kSystem, has_system ? messages[0].content : std::string(kToolPreamble)};
+    HEARTH_ASSIGN_OR_RETURN(system.tool_list, PhiToolList(tools));
+    AddMessage(system, prompt);
+    if (has_system) messages.remove_prefix(1);
   }
+  for (const Message& message : messages) AddMessage(message, prompt);
   prompt.AddMarker("<|assistant|>");
   return absl::OkStatus();
 }
@@ -71,7 +84,8 @@ bool IsPhi4ReasoningTemplate(std::string_view jinja) {
 }
 
 // All system messages follow the preamble, then come the others.
-absl::Status RenderPhi4Reasoning(absl::Span<const Message> messages, Prompt& prompt) {
+absl::Status RenderPhi4Reasoning(absl::Span<const Message> messages, absl::Span<const Tool>,
+                                 Prompt& prompt) {
   prompt.AddBosIfAsked();
   std::string system(kReasoningPreamble);
   for (const Message& message : messages) {
@@ -80,9 +94,8 @@ absl::Status RenderPhi4Reasoning(absl::Span<const Message> messages, Prompt& pro
   prompt.AddMarker("<|system|>");
   prompt.AddText(system);
   prompt.AddMarker("<|end|>");
-  for (size_t i = 0; i < messages.size(); ++i) {
-    if (messages[i].role == Role::kSystem) continue;
-    HEARTH_RETURN_IF_ERROR(AddMessage(messages, i, prompt));
+  for (const Message& message : messages) {
+    if (message.role != Role::kSystem) AddMessage(message, prompt);
   }
   prompt.AddMarker("<|assistant|>");
   return absl::OkStatus();
@@ -95,11 +108,12 @@ bool IsPhi3Template(std::string_view jinja) {
 }
 
 // As Phi-4, but an empty system message is left out.
-absl::Status RenderPhi3(absl::Span<const Message> messages, Prompt& prompt) {
+absl::Status RenderPhi3(absl::Span<const Message> messages, absl::Span<const Tool>,
+                        Prompt& prompt) {
   prompt.AddBosIfAsked();
-  for (size_t i = 0; i < messages.size(); ++i) {
-    if (messages[i].role == Role::kSystem && messages[i].content.empty()) continue;
-    HEARTH_RETURN_IF_ERROR(AddMessage(messages, i, prompt));
+  for (const Message& message : messages) {
+    if (message.role == Role::kSystem && message.content.empty()) continue;
+    AddMessage(message, prompt);
   }
   prompt.AddMarker("<|assistant|>");
   return absl::OkStatus();

@@ -1,15 +1,12 @@
 #include "engine/chat/tool_calls.h"
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 namespace hearth {
 namespace {
-
-constexpr std::string_view kPlainOpening = "functools[";
-constexpr std::string_view kOpeningMarker = "<|tool_call|>";
-constexpr std::string_view kClosingMarker = "<|/tool_call|>";
 
 bool IsSpace(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
@@ -17,20 +14,47 @@ bool EndsWith(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
-// How much of the end of `text` may become an opening.
-size_t PossibleOpening(std::string_view text) {
-  size_t longest = 0;
-  for (const std::string_view opening : {kPlainOpening, kOpeningMarker}) {
-    for (size_t n = std::min(text.size(), opening.size() - 1); n > longest; --n) {
-      if (EndsWith(text, opening.substr(0, n))) longest = n;
-    }
+// How much of the end of `text` may become the opening.
+size_t PossibleOpening(std::string_view text, std::string_view opening) {
+  for (size_t n = std::min(text.size() + 1, opening.size()); n-- > 1;) {
+    if (EndsWith(text, opening.substr(0, n))) return n;
   }
-  return longest;
+  return 0;
 }
 
 bool IsArguments(std::string_view key) { return key == "arguments" || key == "parameters"; }
 
 }  // namespace
+
+void ToolCallOutput::Append(ToolCallOutput next) {
+  text += next.text;
+  calls.insert(calls.end(), std::make_move_iterator(next.calls.begin()),
+               std::make_move_iterator(next.calls.end()));
+}
+
+ToolCallParser::ToolCallParser(std::string_view opening)
+    : opening_(opening.empty() ? "" : std::string(opening) + "[") {}
+
+ToolCallOutput ToolCallParser::Open() {
+  ToolCallOutput out;
+  if (state_ != State::kText && state_ != State::kClosing) Break(out);
+  if (state_ == State::kText) out.text += held_;
+  held_.clear();
+  state_ = State::kList;
+  single_ = false;
+  return out;
+}
+
+ToolCallOutput ToolCallParser::Close() {
+  ToolCallOutput out;
+  if (state_ == State::kClosing) {
+    held_.clear();
+    state_ = State::kText;
+  } else if (state_ != State::kText) {
+    Break(out);
+  }
+  return out;
+}
 
 ToolCallOutput ToolCallParser::Push(std::string_view text) {
   ToolCallOutput out;
@@ -40,11 +64,12 @@ ToolCallOutput ToolCallParser::Push(std::string_view text) {
 
 ToolCallOutput ToolCallParser::Finish() {
   ToolCallOutput out;
-  if (state_ == State::kClosing) {
-    // White space behind the list says nothing.
-    held_.clear();
-  } else if (state_ != State::kText) {
-    broken_ = true;
+  if (state_ != State::kText) {
+    const bool closing = state_ == State::kClosing;
+    if (!closing) broken_ = true;
+    // White space within a list, what is held behind it, and the rest of a call whose name has
+    // come out say nothing.
+    if (closing || named_ || std::all_of(held_.begin(), held_.end(), IsSpace)) held_.clear();
   }
   out.text = std::exchange(held_, "");
   state_ = State::kText;
@@ -106,39 +131,29 @@ void ToolCallParser::Read(char c, ToolCallOutput& out) {
     state_ = State::kClosing;
     return;
   } else {
-    return Break(c, out);
+    Break(out);
+    return ReadText(c, out);
   }
   held_.push_back(c);
 }
 
 void ToolCallParser::ReadText(char c, ToolCallOutput& out) {
   held_.push_back(c);
-  if (EndsWith(held_, kPlainOpening) || EndsWith(held_, kOpeningMarker)) {
-    marked_ = EndsWith(held_, kOpeningMarker);
-    const size_t length = marked_ ? kOpeningMarker.size() : kPlainOpening.size();
-    out.text.append(held_, 0, held_.size() - length);
-    held_.erase(0, held_.size() - length);
-    state_ = marked_ ? State::kList : State::kCall;
+  size_t kept = PossibleOpening(held_, opening_);
+  if (!opening_.empty() && EndsWith(held_, opening_)) {
+    kept = opening_.size();
+    state_ = State::kCall;
     single_ = false;
-    return;
   }
-  const size_t kept = PossibleOpening(held_);
   out.text.append(held_, 0, held_.size() - kept);
   held_.erase(0, held_.size() - kept);
 }
 
 void ToolCallParser::ReadClosing(char c, ToolCallOutput& out) {
   held_.push_back(c);
-  const size_t start = held_.find_first_not_of(" \n\t\r");
-  if (start == held_.npos) return;
-  const std::string_view seen = std::string_view(held_).substr(start);
-  if (marked_ && seen == kClosingMarker) {
-    held_.clear();
-    state_ = State::kText;
-  } else if (!marked_ || kClosingMarker.substr(0, seen.size()) != seen) {
-    state_ = State::kText;
-    for (const char again : std::exchange(held_, "")) ReadText(again, out);
-  }
+  if (IsSpace(c)) return;
+  state_ = State::kText;
+  for (const char again : std::exchange(held_, "")) ReadText(again, out);
 }
 
 void ToolCallParser::StartValue(char c, ToolCallOutput& out) {
@@ -176,7 +191,7 @@ bool ToolCallParser::EndsString(char c) {
 }
 
 void ToolCallParser::AddToValue(char c, ToolCallOutput& out) {
-  if (IsArguments(key_)) {
+  if (IsArguments(key_) && !has_arguments_) {
     if (named_) {
       Piece(out).arguments.push_back(c);
       return;
@@ -190,6 +205,7 @@ void ToolCallParser::AddToValue(char c, ToolCallOutput& out) {
 
 void ToolCallParser::EndValue(ToolCallOutput& out) {
   state_ = State::kAfterValue;
+  if (IsArguments(key_)) has_arguments_ = true;
   if (key_ != "name" || named_) return;
   const auto name = nlohmann::json::parse(value_, nullptr, /*allow_exceptions=*/false);
   if (!name.is_string()) return;  // then the call never gets one, and breaks at its end
@@ -204,18 +220,17 @@ void ToolCallParser::EndValue(ToolCallOutput& out) {
 void ToolCallParser::EndCall() {
   held_.clear();
   early_.clear();
-  named_ = false;
+  named_ = has_arguments_ = false;
   state_ = single_ ? State::kClosing : State::kAfterCall;
 }
 
 // What cannot be a call is text after all, as far as it has not come out yet.
-void ToolCallParser::Break(char c, ToolCallOutput& out) {
+void ToolCallParser::Break(ToolCallOutput& out) {
   broken_ = true;
-  named_ = false;
+  named_ = has_arguments_ = false;
   early_.clear();
   out.text += std::exchange(held_, "");
   state_ = State::kText;
-  ReadText(c, out);
 }
 
 ToolCallPiece& ToolCallParser::Piece(ToolCallOutput& out) {

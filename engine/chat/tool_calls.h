@@ -1,8 +1,8 @@
-// Finds the tool calls in what a model writes, as it writes it. Understood are, each with a JSON
-// list of calls or a single call behind it,
-//   functools[{"name": ..., "arguments": {...}}, ...]
-//   <|tool_call|>[{"name": ..., "parameters": {...}}, ...]<|/tool_call|>
-// once or several times, with text before, between and after.
+// Finds the tool calls in what a model writes, as it writes it: a JSON list of calls
+//   [{"name": ..., "arguments": {...}}, ...]
+// (or "parameters") behind a word of plain text, or a list or a single call between two markers;
+// once or several times, with text before, between and after. Markers are tokens and no text: what
+// merely spells one is text, to the grammar of calls (engine/constrain) and so also here.
 #ifndef HEARTH_ENGINE_CHAT_TOOL_CALLS_H_
 #define HEARTH_ENGINE_CHAT_TOOL_CALLS_H_
 
@@ -27,6 +27,9 @@ struct ToolCallPiece {
 struct ToolCallOutput {
   std::string text;  // what is no call
   std::vector<ToolCallPiece> calls;
+
+  // What came after this.
+  void Append(ToolCallOutput next);
 };
 
 // One per generation; not thread-safe. What comes out depends on the whole input only, not on how
@@ -34,10 +37,16 @@ struct ToolCallOutput {
 // name, and for arguments that come before it.
 class ToolCallParser {
  public:
-  // `text` as decoded, the markers as they are spelt.
-  ToolCallOutput Push(std::string_view text);
+  // `opening` and a '[' open calls in plain text; empty: nothing there does.
+  explicit ToolCallParser(std::string_view opening);
 
-  // The end of the generation. What was held back comes out as text.
+  ToolCallOutput Push(std::string_view text);
+  // The markers.
+  ToolCallOutput Open();
+  ToolCallOutput Close();
+
+  // The end of the generation. What was held back comes out as text, unless it is of a call whose
+  // name has come out.
   ToolCallOutput Finish();
 
   // Calls so far; an unfinished one counts once its name is known.
@@ -59,7 +68,7 @@ class ToolCallParser {
     kInScalar,  // within any other
     kAfterValue,
     kAfterCall,
-    kClosing,  // behind the list: the closing marker may come
+    kClosing,  // behind the list: the closing marker may come, and white space is none of the text
   };
 
   void Read(char c, ToolCallOutput& out);
@@ -70,13 +79,13 @@ class ToolCallParser {
   void AddToValue(char c, ToolCallOutput& out);
   void EndValue(ToolCallOutput& out);
   void EndCall();
-  void Break(char c, ToolCallOutput& out);
+  void Break(ToolCallOutput& out);
   bool EndsString(char c);
   ToolCallPiece& Piece(ToolCallOutput& out);
 
+  const std::string opening_;  // with the '['
   State state_ = State::kText;
   std::string held_;     // read, and not yet known for what it is
-  bool marked_ = false;  // opened by the marker
   bool single_ = false;  // a call without a list
   bool broken_ = false;
   int32_t calls_ = 0;
@@ -86,8 +95,9 @@ class ToolCallParser {
   std::string value_;  // of "name", as JSON
   std::string early_;  // arguments that came before the name
   bool named_ = false;
-  bool escaped_ = false;    // the last character of a string was a backslash
-  bool in_string_ = false;  // within a nested value
+  bool has_arguments_ = false;  // all of them; what claims to be them once more is ignored
+  bool escaped_ = false;        // the last character of a string was a backslash
+  bool in_string_ = false;      // within a nested value
   int64_t depth_ = 0;
 };
 

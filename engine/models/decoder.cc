@@ -114,6 +114,7 @@ ModelPlan Decoder::Plan(const DecoderDescription& d, const ModelLimits& limits) 
   ModelPlan plan;
   plan.weight_bytes = WeightBytes(d);
   plan.work = Work(d);
+  plan.hidden = d.embedding;
   for (size_t floats : BufferFloats(d, limits)) plan.buffer_bytes += PaddedBytes(floats);
   const int32_t regimes = d.rope.long_factors.empty() ? 1 : 2;
   plan.buffer_bytes += regimes * ops::RopeTable::PlannedBytes(d.rope.dims, limits.max_context);
@@ -279,7 +280,7 @@ absl::StatusOr<std::unique_ptr<Decoder>> Decoder::Load(
   return decoder;
 }
 
-float* Decoder::Forward(const Batch& batch, KvStore& kv) {
+void Decoder::Forward(const Batch& batch, KvStore& kv) {
   float* row = x_;
   for (const BatchEntry& entry : batch.entries) {
     ops::EmbedRows(workers_, token_embedding_.parts[0], entry.tokens, row);
@@ -289,7 +290,6 @@ float* Decoder::Forward(const Batch& batch, KvStore& kv) {
     AttentionBlock(layers_[i], static_cast<int32_t>(i), batch, kv);
     FeedForwardBlock(layers_[i], batch.num_tokens);
   }
-  return Logits(batch);
 }
 
 void Decoder::AttentionBlock(const Layer& layer, int32_t index, const Batch& batch, KvStore& kv) {
@@ -310,21 +310,21 @@ void Decoder::FeedForwardBlock(const Layer& layer, int32_t rows) {
   ops::AddInPlace(workers_, x_, branch_, int64_t{rows} * embedding_);
 }
 
-// The head is the largest matrix of the model: it sees only the rows that are sampled.
-float* Decoder::Logits(const Batch& batch) {
-  if (batch.num_logit_rows == 0) return logits_;
-  const float* row = x_;
+// The head is the largest matrix of the model: it sees only the rows whose logits are wanted.
+float* Decoder::Logits(absl::Span<const int32_t> rows) {
   float* gathered = branch_;
-  for (const BatchEntry& entry : batch.entries) {
-    row += entry.tokens.size() * embedding_;
-    const size_t floats = static_cast<size_t>(entry.logit_rows) * embedding_;
-    if (floats == 0) continue;
-    std::memcpy(gathered, row - floats, floats * sizeof(float));
-    gathered += floats;
+  for (const int32_t row : rows) {
+    std::memcpy(gathered, x_ + int64_t{row} * embedding_, embedding_ * sizeof(float));
+    gathered += embedding_;
   }
   ops::RmsNormMatMul(workers_, (head_ ? *head_ : token_embedding_).parts, branch_,
-                     batch.num_logit_rows, output_norm_.data(), rms_epsilon_, logits_);
+                     static_cast<int32_t>(rows.size()), output_norm_.data(), rms_epsilon_, logits_);
   return logits_;
+}
+
+const float* Decoder::HiddenStates(absl::Span<const int32_t> rows) {
+  ops::RmsNormRows(workers_, x_, rows, embedding_, output_norm_.data(), rms_epsilon_, branch_);
+  return branch_;
 }
 
 }  // namespace hearth

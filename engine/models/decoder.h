@@ -70,7 +70,9 @@ class Decoder final : public Model {
       const ModelLimits& limits, ops::Workers& workers, WeightCache* cache,
       const std::function<void(uint64_t bytes)>& progress);
 
-  float* Forward(const Batch& batch, KvStore& kv) override;
+  void Forward(const Batch& batch, KvStore& kv) override;
+  float* Logits(absl::Span<const int32_t> rows) override;
+  const float* HiddenStates(absl::Span<const int32_t> rows) override;
 
  private:
   // One product whose weights are packed by dtype: parts of equal type lie together.
@@ -91,7 +93,6 @@ class Decoder final : public Model {
   Decoder(const DecoderDescription& description, const ModelLimits& limits, ops::Workers& workers);
   void AttentionBlock(const Layer& layer, int32_t index, const Batch& batch, KvStore& kv);
   void FeedForwardBlock(const Layer& layer, int32_t rows);
-  float* Logits(const Batch& batch);
 
   const int32_t embedding_;
   const int32_t feed_forward_;
@@ -110,7 +111,7 @@ class Decoder final : public Model {
 
   Pages buffers_;   // what the pointers below lie in; T = max_batch_tokens
   float* x_;        // [T, d] residual stream
-  float* branch_;   // [T, d], what a block adds to it
+  float* branch_;   // [T, d], what a block adds to it; afterwards the rows that are wanted
   float* qkv_;      // [T, qkv_width]
   float* heads_;    // [T, heads * head_dim]
   float* gate_up_;  // [T, 2 * ff]

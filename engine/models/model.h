@@ -1,4 +1,4 @@
-// A model: tokens in, logits out. Families are rows of models.inc.
+// A model: tokens in, logits and hidden states out. Families are rows of models.inc.
 #ifndef HEARTH_ENGINE_MODELS_MODEL_H_
 #define HEARTH_ENGINE_MODELS_MODEL_H_
 
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "engine/batch.h"
 #include "engine/cache/kv_store.h"
 #include "engine/formats/checkpoint.h"
@@ -19,8 +20,8 @@ namespace hearth {
 
 struct ModelLimits {
   int32_t max_batch_tokens;  // rows of the largest Forward
-  int32_t max_logit_rows;
-  int32_t max_context;  // positions
+  int32_t max_logit_rows;    // and of the largest Logits
+  int32_t max_context;       // positions
 };
 
 // Used by the engine thread only. Its memory is fixed at Load.
@@ -28,11 +29,17 @@ class Model {
  public:
   virtual ~Model() = default;
 
-  // Computes the batch: writes K and V of every token into `kv` and returns logits of the last
-  // logit_rows tokens of each entry, [batch.num_logit_rows, vocab], in entry order. The memory
-  // is the model's and holds until the next Forward; the caller may change it.
+  // Computes the batch: writes K and V of every token into `kv`. What became of the tokens stays
+  // until the next Forward, for the two below; a row counts the tokens of all entries, in order.
   // REQUIRES: the batch is within the limits and every block of it within kv.
-  virtual float* Forward(const Batch& batch, KvStore& kv) = 0;
+  virtual void Forward(const Batch& batch, KvStore& kv) = 0;
+
+  // The logits after each of `rows`, [rows.size(), vocab]. The memory is the model's and holds
+  // until the next call of any member; the caller may change it. REQUIRES: at most max_logit_rows.
+  virtual float* Logits(absl::Span<const int32_t> rows) = 0;
+
+  // The hidden state after the final norm of each of `rows`, [rows.size(), hidden], likewise.
+  virtual const float* HiddenStates(absl::Span<const int32_t> rows) = 0;
 };
 
 // What a model will need, known before any of it is allocated.
@@ -41,6 +48,7 @@ struct ModelPlan {
   uint64_t buffer_bytes = 0;  // activations, logits, position tables
   std::vector<KvLayerShape> kv_layers;
   ModelWork work;
+  int32_t hidden = 0;  // width of a hidden state
   // For ops::Workers, whose scratch the model's ops use.
   size_t input_bytes = 0;
   int32_t widest_input = 0;

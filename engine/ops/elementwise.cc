@@ -16,4 +16,11 @@ void AddInPlace(Workers& workers, float* x, const float* y, int64_t n) {
   });
 }
 
+void RmsNormRows(Workers& workers, const float* x, absl::Span<const int32_t> rows, int64_t cols,
+                 const float* weight, float epsilon, float* out) {
+  workers.ParallelFor(static_cast<int32_t>(rows.size()), [&](int32_t i) {
+    workers.kernels().RmsNorm(x + rows[i] * cols, cols, weight, epsilon, out + i * cols);
+  });
+}
+
 }  // namespace hearth::ops

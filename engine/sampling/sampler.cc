@@ -113,7 +113,23 @@ float Logprob(float logit, double log_sum) {
   return static_cast<float>(static_cast<double>(logit) - log_sum);
 }
 
+// The likeliest tokens, likeliest first.
+std::vector<TokenLogprob> Top(absl::Span<const float> logits, double log_sum, int32_t count) {
+  std::vector<TokenLogprob> top = Leading(logits, count);
+  for (TokenLogprob& entry : top) entry.logprob = Logprob(entry.logprob, log_sum);
+  return top;
+}
+
 }  // namespace
+
+absl::StatusOr<Token> Foretell(absl::Span<const float> logits, TokenId token,
+                               int32_t top_logprobs) {
+  HEARTH_ASSIGN_OR_RETURN(const float max, Largest(logits));
+  const double log_sum = LogSumExp(logits, max);
+  return Token{.id = token,
+               .logprob = {token, Logprob(logits[token], log_sum)},
+               .top = Top(logits, log_sum, top_logprobs)};
+}
 
 Sampler::Sampler(const Request& request, int32_t vocab_size)
     : request_(request), vocab_size_(vocab_size) {
@@ -133,8 +149,7 @@ absl::StatusOr<Token> Sampler::Draw(absl::Span<float> logits, int64_t position,
   if (wants_logprobs()) {
     HEARTH_ASSIGN_OR_RETURN(const float raw_max, Largest(logits));
     log_sum = LogSumExp(logits, raw_max);
-    token.top = Leading(logits, request_.top_logprobs);
-    for (TokenLogprob& entry : token.top) entry.logprob = Logprob(entry.logprob, log_sum);
+    token.top = Top(logits, log_sum, request_.top_logprobs);
   }
   AddBias(logits);
   Penalise(logits);

@@ -14,6 +14,10 @@
 
 namespace hearth {
 
+// `token` as Draw would report it if it were drawn from these logits. Internal error when they hold
+// a NaN or +inf.
+absl::StatusOr<Token> Foretell(absl::Span<const float> logits, TokenId token, int32_t top_logprobs);
+
 // One per Request; used by the engine thread only.
 class Sampler {
  public:

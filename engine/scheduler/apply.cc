@@ -44,4 +44,11 @@ void Scheduler::State::Accept(Sequence& sequence, const Drawn& drawn) {
   blocks.ExtendKeys(sequence);
 }
 
+// The prompt was all that was asked for.
+void Scheduler::State::EndAfterPrompt(Sequence& sequence) {
+  absl::Status status = absl::OkStatus();
+  if (!sequence.request.pin.empty()) status = blocks.Pin(sequence.request.pin, sequence);
+  End(sequence, status.ok() ? FinishReason::kLength : FinishReason::kError, status);
+}
+
 }  // namespace hearth

@@ -1,11 +1,19 @@
 #include "engine/scheduler/block_allocator.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "engine/check.h"
+#include "engine/status_macros.h"
 
 namespace hearth {
+namespace {
+
+constexpr int32_t kPinnedFraction = 4;  // pins hold at most one in so many blocks
+
+}  // namespace
 
 void BlockAllocator::ExtendKeys(Sequence& sequence) const {
   if (!prefix_cache_) return;
@@ -13,8 +21,9 @@ void BlockAllocator::ExtendKeys(Sequence& sequence) const {
 }
 
 std::vector<BlockId> BlockAllocator::MatchPrefix(const Sequence& sequence) const {
-  if (!prefix_cache_ || sequence.request.prompt_logits) return {};
-  return index_.Match(sequence.request.prefix_seed, sequence.tokens, sequence.keys);
+  if (!prefix_cache_) return {};
+  const auto before = absl::MakeConstSpan(sequence.tokens).first(sequence.FirstWanted() + 1);
+  return index_.Match(sequence.request.prefix_seed, before, sequence.keys);
 }
 
 int32_t BlockAllocator::BlocksToStart(const Sequence& sequence,
@@ -73,18 +82,75 @@ void BlockAllocator::Publish(Sequence& sequence) {
   }
 }
 
+void BlockAllocator::Unref(absl::Span<const BlockId> blocks) {
+  for (; !blocks.empty(); blocks.remove_suffix(1)) pool_.Unref(blocks.back());
+}
+
 void BlockAllocator::Release(Sequence& sequence) {
-  while (!sequence.blocks.empty()) {
-    pool_.Unref(sequence.blocks.back());
-    sequence.blocks.pop_back();
-  }
+  Unref(sequence.blocks);
+  sequence.blocks.clear();
   sequence.computed = 0;
   sequence.planned = 0;
   sequence.published = 0;
   sequence.publishes = true;
 }
 
+std::vector<BlockAllocator::PinnedPrefix>::const_iterator BlockAllocator::FindPin(
+    const std::string& name) const {
+  return std::find_if(pins_.begin(), pins_.end(),
+                      [&](const PinnedPrefix& pin) { return pin.name == name; });
+}
+
+absl::Status BlockAllocator::CheckPin(const std::string& name, size_t num_blocks) const {
+  if (!prefix_cache_) return absl::FailedPreconditionError("pin: the prefix cache is off");
+  if (num_blocks == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("pin: the prefix fills no block of ", kBlockTokens, " tokens"));
+  }
+  const auto replaced = FindPin(name);
+  const int32_t others =
+      num_pinned() - (replaced == pins_.end() ? 0 : static_cast<int32_t>(replaced->blocks.size()));
+  const int32_t most = pool_.num_blocks() / kPinnedFraction;
+  if (others + static_cast<int64_t>(num_blocks) > most) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("pin: ", num_blocks, " blocks of ", kBlockTokens, " tokens beside ", others,
+                     " pinned ones, expected at most ", most, " together"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BlockAllocator::Pin(const std::string& name, const Sequence& sequence) {
+  if (!sequence.publishes) {
+    return absl::UnavailableError(
+        "pin: a block of another prefix is cached under the same key; try again later");
+  }
+  HEARTH_RETURN_IF_ERROR(CheckPin(name, sequence.published));
+  const auto held = absl::MakeConstSpan(sequence.blocks).first(sequence.published);
+  for (const BlockId block : held) pool_.Ref(block);
+  Unpin(name);
+  pins_.push_back({name, {held.begin(), held.end()}});
+  return absl::OkStatus();
+}
+
+bool BlockAllocator::Unpin(const std::string& name) {
+  const auto pin = FindPin(name);
+  if (pin == pins_.end()) return false;
+  Unref(pin->blocks);
+  pins_.erase(pin);
+  return true;
+}
+
+bool BlockAllocator::YieldPin() { return !pins_.empty() && Unpin(std::string(pins_.front().name)); }
+
+int32_t BlockAllocator::num_pinned() const {
+  size_t blocks = 0;
+  for (const PinnedPrefix& pin : pins_) blocks += pin.blocks.size();
+  return static_cast<int32_t>(blocks);
+}
+
 void BlockAllocator::FlushCached() {
+  while (YieldPin()) {
+  }
   while (const std::optional<BlockId> evicted = pool_.Evict()) index_.Erase(*evicted);
 }
 
@@ -96,6 +162,11 @@ void BlockAllocator::CheckInvariants(absl::Span<Sequence* const> running) const 
     CheckSequence(*sequence);
     for (const BlockId block : sequence->blocks) ++refs[block];
   }
+  for (const PinnedPrefix& pin : pins_) {
+    HEARTH_CHECK(!pin.blocks.empty() && index_.Contains(pin.blocks.back()));
+    for (const BlockId block : pin.blocks) ++refs[block];
+  }
+  HEARTH_CHECK(num_pinned() <= pool_.num_blocks() / kPinnedFraction);
   for (BlockId block = 0; block < pool_.num_blocks(); ++block) {
     HEARTH_CHECK(pool_.refs(block) == refs[block]);
     HEARTH_CHECK(pool_.retained(block) == index_.Contains(block));

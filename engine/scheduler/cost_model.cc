@@ -14,15 +14,7 @@ constexpr double kEvidence = 0.8;      // a term must bring the squared error do
 constexpr double kExact = 1e-9;        // squared relative error per step that needs no more terms
 constexpr double kAttendedUnit = 1e4;  // brings the terms to similar magnitudes
 
-enum : unsigned { kTokens = 1, kConstant = 2, kAttended = 4 };
-
-constexpr unsigned kSubsets[] = {kTokens,
-                                 kTokens | kConstant,
-                                 kTokens | kAttended,
-                                 kTokens | kConstant | kAttended,
-                                 kConstant,
-                                 kConstant | kAttended,
-                                 kAttended};
+enum Term : int { kTokens, kConstant, kAttended, kLogitRows };
 
 double Milliseconds(std::chrono::nanoseconds duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
@@ -37,6 +29,12 @@ double AttendedPositions(const Batch& batch) {
   return attended;
 }
 
+int32_t LogitRows(const Batch& batch) {
+  int32_t rows = 0;
+  for (const BatchEntry& entry : batch.entries) rows += entry.logit_rows;
+  return rows;
+}
+
 }  // namespace
 
 void CostModel::Observe(const Batch& batch, std::chrono::nanoseconds duration) {
@@ -48,7 +46,9 @@ void CostModel::Observe(const Batch& batch, std::chrono::nanoseconds duration) {
   if (size.weight > 0) {
     milliseconds = std::clamp(milliseconds, size.mean / kOutlier, size.mean * kOutlier);
   }
-  Add({static_cast<double>(batch.num_tokens), 1.0, attended / kAttendedUnit}, milliseconds, &size);
+  Add({static_cast<double>(batch.num_tokens), 1.0, attended / kAttendedUnit,
+       static_cast<double>(LogitRows(batch))},
+      milliseconds, &size);
   Fit();
 }
 
@@ -80,14 +80,17 @@ void CostModel::Fit() {
   }
   fitted_ = false;
   double best = 0;
-  for (const unsigned subset : kSubsets) {
-    Terms solution;
-    if (!Solve(all, subset, &solution)) continue;
-    const double loss = Loss(all, solution);
-    if (fitted_ && (loss >= kEvidence * best || best <= kExact * all.weight)) continue;
-    best = loss;
-    cost_ = solution;
-    fitted_ = true;
+  for (const unsigned with_tokens : {1u << kTokens, 0u}) {
+    for (unsigned others = 0; others < 1u << kTerms; others += 2u << kTokens) {
+      const unsigned subset = with_tokens | others;
+      Terms solution;
+      if (subset == 0 || !Solve(all, subset, &solution)) continue;
+      const double loss = Loss(all, solution);
+      if (fitted_ && (loss >= kEvidence * best || best <= kExact * all.weight)) continue;
+      best = loss;
+      cost_ = solution;
+      fitted_ = true;
+    }
   }
 }
 
@@ -127,15 +130,28 @@ double CostModel::Loss(const Moments& moments, const Terms& solution) {
   return loss;
 }
 
+std::chrono::nanoseconds CostModel::Expect(int32_t tokens, double attended,
+                                           int32_t logit_rows) const {
+  const double milliseconds = cost_[kTokens] * tokens + cost_[kConstant] +
+                              cost_[kAttended] * attended / kAttendedUnit +
+                              cost_[kLogitRows] * logit_rows;
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+      std::chrono::duration<double, std::milli>(milliseconds));
+}
+
 Budget CostModel::BudgetFor(std::chrono::nanoseconds target) const {
-  const int32_t least = std::min(kBlockTokens, max_batch_tokens_);
-  if (!fitted_) return {least, least};
-  const double per_token = cost_[0] + cost_[2] * depth_ / kAttendedUnit;
-  const double room = Milliseconds(target) - cost_[1];
+  const int32_t least = std::min(kLeastChunk, max_batch_tokens_);
+  if (!fitted_) return {least, least, least};
+  const double room = std::max(0.0, Milliseconds(target) - cost_[kConstant]);
+  double per_token = cost_[kTokens] + cost_[kAttended] * depth_ / kAttendedUnit;
   double tokens = max_batch_tokens_;
-  if (room < per_token * tokens) tokens = std::max(0.0, room / per_token);
+  if (room < per_token * tokens) {
+    tokens = room / per_token;
+  } else {
+    per_token = room / tokens;  // there is room to spare, of which rows take their part
+  }
   const int32_t most = std::max(least, static_cast<int32_t>(tokens));
-  return {most, most};
+  return {most, most, least, per_token > 0 ? cost_[kLogitRows] / per_token : 0};
 }
 
 }  // namespace hearth

@@ -1,5 +1,6 @@
-// How long a step takes: a + b * tokens + c * attended positions, none of them negative, fitted
-// online to the steps that ran. It answers how many tokens a step may have to keep a target.
+// How long a step takes: a + b * tokens + c * attended positions + d * rows of logits, none of them
+// negative, fitted online to the steps that ran. It answers how many tokens and rows a step may
+// have to keep a target.
 //
 // Observations are kept apart by size (powers of two) and forgotten exponentially within a size,
 // so that a thousand decode steps do not wash out what is known about large steps. A single step
@@ -23,14 +24,21 @@ class CostModel {
   // Reads the sizes of `batch` only. Empty batches and durations <= 0 say nothing and are ignored.
   void Observe(const Batch& batch, std::chrono::nanoseconds duration);
 
-  // The most a step may compute: what is expected to stay within `target`, but at least a block,
-  // for below it a step is spent reading weights, not on tokens.
+  // How long a step of so many tokens should take, which attend to so many positions altogether and
+  // give so many rows of logits. 0 before the first observation.
+  std::chrono::nanoseconds Expect(int32_t tokens, double attended, int32_t logit_rows) const;
+
+  // The most a step may compute: what is expected to stay within `target`, but at least kLeastChunk
+  // tokens, and as many of prompts.
   Budget BudgetFor(std::chrono::nanoseconds target) const;
 
+  // Below it a step is spent reading weights, not on tokens.
+  static constexpr int32_t kLeastChunk = 8;
+
  private:
-  // What a step's duration depends on: tokens, 1, attended positions; in that order a tie between
-  // explanations goes to the cost per token, which is the careful one.
-  static constexpr int kTerms = 3;
+  // What a step's duration depends on: tokens, 1, attended positions, rows of logits; in that order
+  // a tie between explanations goes to the cost per token, which is the careful one.
+  static constexpr int kTerms = 4;
   using Terms = std::array<double, kTerms>;
 
   // Decayed sums over the steps of one size.

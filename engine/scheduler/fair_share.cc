@@ -7,10 +7,16 @@
 
 namespace hearth {
 
+FairShare::Client FairShare::Newcomer(const std::string& name) const {
+  const auto found = clients_.find(name);
+  Client client = found == clients_.end() ? Client() : found->second;
+  if (client.waiting == 0) client.served = std::max(client.served, Floor());
+  return client;
+}
+
 FairShare::Client* FairShare::Join(const std::string& name) {
-  const uint64_t floor = Floor();
-  Client& client = clients_[name];
-  if (client.waiting == 0) client.served = std::max(client.served, floor);
+  const Client newcomer = Newcomer(name);
+  Client& client = clients_[name] = newcomer;
   ++client.waiting;
   ++client.live;
   ++live_;

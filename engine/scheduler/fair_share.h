@@ -29,6 +29,9 @@ class FairShare {
     std::array<Clock::time_point, 3> last_admitted{};  // by Priority: for ageing
   };
 
+  // What `name` would be if a request of it entered the queue.
+  Client Newcomer(const std::string& name) const;
+
   // A request of `name` enters the queue. The Client lives until its last request leaves.
   Client* Join(const std::string& name);
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "absl/container/flat_hash_map.h"
 #include "engine/check.h"
 #include "engine/scheduler/state.h"
@@ -20,7 +22,7 @@ void CheckRunning(const Sequence& sequence) {
 
 void CheckTokens(const Sequence& sequence) {
   HEARTH_CHECK(sequence.num_tokens() == sequence.prompt_tokens() + sequence.completion_tokens);
-  HEARTH_CHECK(sequence.completion_tokens < sequence.request.max_tokens);
+  HEARTH_CHECK(sequence.completion_tokens < std::max(1, sequence.request.max_tokens));
   HEARTH_CHECK(sequence.cached_tokens <= sequence.prompt_tokens());
 }
 

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,8 @@
 #include "engine/batch.h"
 #include "engine/cache/prefix_index.h"
 #include "engine/request.h"
+#include "engine/scheduler/sequence.h"
+#include "engine/scheduler/workload.h"
 
 namespace hearth {
 
@@ -26,17 +29,24 @@ struct SchedulerOptions {
   int32_t max_running = 16;        // sequences with blocks; at most max_batch_tokens
   int32_t max_queued = 64;         // beyond it Add is refused with ResourceExhausted
   int32_t max_batch_tokens = 512;  // no Batch is larger
-  int32_t max_logit_rows = 16;     // nor wants more rows; at least max_running
   bool prefix_cache = true;
   KeyFunction prefix_key = &ChainKey;        // tests weaken it
   std::chrono::milliseconds ageing{10'000};  // waiting so long raises the priority by one; 0: off
 };
 
 // How much one step may compute. Every decoding sequence gets its token first, whatever the
-// budget; what is left, and at least one token, goes to prompts, in chunks of at most max_chunk.
+// budget; what is left, and at least min_chunk tokens, goes to prompts, in chunks of at most
+// max_chunk.
 struct Budget {
   int32_t max_tokens;
   int32_t max_chunk;
+  int32_t min_chunk = 1;
+  double row_tokens = 0;  // a row of logits is worth so many tokens
+
+  double Worth(int32_t tokens, int32_t rows) const { return tokens + row_tokens * rows; }
+  // The largest chunk worth no more than `room`, of `pending` tokens whose last `rows` give logits.
+  // One token at least where there is room for one, whatever its row is worth.
+  int32_t Chunk(int32_t pending, int32_t rows, double room) const;
 };
 
 struct DrawnToken {
@@ -58,8 +68,9 @@ struct SchedulerStats {
   int32_t queued = 0;
   int32_t running = 0;
   int32_t blocks_total = 0;
-  int32_t blocks_used = 0;    // referenced by a running sequence
+  int32_t blocks_used = 0;    // referenced by a running sequence or a pin
   int32_t blocks_cached = 0;  // free to take, holding a reusable prefix
+  int32_t blocks_pinned = 0;  // by all pins together: a block that two share counts twice
   uint64_t preemptions = 0;
   uint64_t cancellations = 0;
   uint64_t prompt_tokens_computed = 0;
@@ -78,6 +89,9 @@ struct SchedulerStats {
 // Prefixes: while a running sequence is computing a full block that a queued request also starts
 // with, that request waits for the block and takes it from the cache; others may pass it meanwhile.
 //
+// Pins: the blocks of a pinned prefix stay when others are evicted and sequences preempted. They
+// yield, the oldest first, only to a request that would not fit even alone beside them.
+//
 // Expiry is an error, never a short answer: Finish(kError) with Unavailable for queue_deadline (the
 // request was never started; a retry is safe) and DeadlineExceeded for deadline.
 class Scheduler {
@@ -85,16 +99,25 @@ class Scheduler {
   explicit Scheduler(const SchedulerOptions& options);
   ~Scheduler();
 
-  // Takes a request into the queue. ResourceExhausted when the queue is full; InvalidArgument
-  // when it could never fit the pool even alone. REQUIRES: `id` is new and not 0.
+  // A request as Add takes it, its prefix hashed. From any thread, whatever others do.
+  std::unique_ptr<Sequence> Prepare(RequestId id, Request request) const;
+
+  // Takes a request into the queue. ResourceExhausted when the queue is full, or its pin would hold
+  // more than is left of a quarter of the pool; InvalidArgument when it could never fit the pool
+  // even alone. REQUIRES: the id is new and not 0; a sequence is one that Prepare made.
+  absl::Status Add(std::unique_ptr<Sequence> sequence, Clock::time_point now);
   absl::Status Add(RequestId id, Request request, Clock::time_point now);
 
   // Ends a queued or running request at once; its blocks are free before the next Schedule.
   // Emits Finish(kCancelled, `why`). Unknown or ended ids are ignored. REQUIRES: `why` is not OK.
   void Cancel(RequestId id, absl::Status why);
 
+  // Likewise, but with Finish(kError, `why`): what was computed for it is of no use.
+  void Fail(RequestId id, absl::Status why);
+
   // Expires deadlines, preempts, admits, and picks this step's work. The spans in the Batch hold
-  // until the next call of a non-const member. REQUIRES: time does not run backwards.
+  // until the next call of a non-const member but Unpin and FlushPrefixCache. REQUIRES: time does
+  // not run backwards.
   Batch Schedule(const Budget& budget, Clock::time_point now);
 
   // Takes the outcome of a Batch: `drawn` has one element per entry that draws, in
@@ -108,12 +131,19 @@ class Scheduler {
   // The request as it was added; valid until it ends. REQUIRES: it has not ended.
   const Request& request(RequestId id) const;
 
+  // What there is to do if `arriving`, then `choices` times `asked` were added now. Asked about is
+  // the last of these. REQUIRES: choices >= 1.
+  Workload Foresee(const Sequence& asked, int32_t choices,
+                   absl::Span<const Sequence* const> arriving, Clock::time_point now) const;
+
   bool idle() const;      // nothing queued, nothing running
   bool decoding() const;  // some running sequence has begun its output
   SchedulerStats stats() const;
 
-  // Forgets every cached prefix no running sequence uses.
+  // Forgets every cached prefix no running sequence uses, pinned ones too.
   void FlushPrefixCache();
+  // False when nothing is pinned under that name.
+  bool Unpin(const std::string& name);
 
   // For tests: verifies every invariant, aborts with a message if one is broken.
   void CheckInvariants() const;

@@ -16,17 +16,14 @@ namespace hearth {
 // Invariants: a queued sequence has no blocks and nothing computed; a running one has the blocks
 // of its computed and planned tokens, and at least one token left to compute.
 struct Sequence {
-  Sequence(RequestId sequence_id, Request asked, uint64_t order, Clock::time_point now)
-      : id(sequence_id),
-        request(std::move(asked)),
-        arrival(order),
-        added(now),
-        tokens(request.prompt) {}
+  Sequence(RequestId sequence_id, Request asked)
+      : id(sequence_id), request(std::move(asked)), tokens(request.prompt) {}
 
   const RequestId id;
   const Request request;
-  const uint64_t arrival;  // order of Add
-  const Clock::time_point added;
+  // Since Add.
+  uint64_t arrival = 0;  // its order
+  Clock::time_point added;
   FairShare::Client* client = nullptr;
 
   std::vector<TokenId> tokens;  // the prompt and what was drawn
@@ -47,12 +44,38 @@ struct Sequence {
   int32_t num_tokens() const { return static_cast<int32_t>(tokens.size()); }
   int32_t prompt_tokens() const { return static_cast<int32_t>(request.prompt.size()); }
   int32_t pending() const { return num_tokens() - computed; }
-  // Logits that computing `count` more tokens is to give: the last token's when it is the newest,
-  // every token's that is computed the first time where all are wanted.
-  int32_t LogitRows(int32_t count) const {
-    if (request.prompt_logits) return std::max(0, computed + count - std::max(computed, reached));
-    return count == pending() ? 1 : 0;
+
+  // Whether computing `count` more tokens lets the next one be drawn.
+  bool Draws(int32_t count) const { return count == pending() && request.max_tokens > 0; }
+  // The first token that has to be computed for what it gives: it is wanted, and was not given
+  // before a preemption. What is in front of it may be cached.
+  int32_t FirstWanted() const {
+    int32_t first = prompt_tokens() - 1;
+    if (request.prompt_logits_from >= 0) first = std::min(first, FirstForetelling());
+    if (request.pooling == Pooling::kMean) first = 0;
+    return std::max(first, reached);
   }
+  // Of the next `count` tokens, how many of the last ones are to give logits.
+  int32_t LogitRows(int32_t count) const {
+    const int32_t drawn = Draws(count) ? 1 : 0;
+    if (request.prompt_logits_from < 0) return drawn;
+    return std::max(drawn, computed + count - std::max({computed, reached, FirstForetelling()}));
+  }
+  // And how many are to be pooled.
+  int32_t PooledRows(int32_t count) const {
+    const int32_t end = computed + count;
+    switch (request.pooling) {
+      case Pooling::kNone:
+        return 0;
+      case Pooling::kMean:
+        return std::max(0, std::min(end, prompt_tokens()) - std::max(computed, reached));
+      case Pooling::kLast:
+        return end == prompt_tokens() && reached < end ? 1 : 0;
+    }
+    return 0;
+  }
+  // The token after it is the first prompt token to be foretold.
+  int32_t FirstForetelling() const { return std::max(0, request.prompt_logits_from - 1); }
 };
 
 }  // namespace hearth

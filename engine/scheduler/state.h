@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -14,11 +15,8 @@
 
 namespace hearth {
 
-// What is left of a step.
-struct Room {
-  int32_t tokens;
-  int32_t logit_rows;
-};
+// Place in the queue, less is earlier: class, preempted ones first, cost served, arrival.
+using QueueRank = std::tuple<int32_t, bool, uint64_t, uint64_t>;
 
 struct Scheduler::State {
   explicit State(const SchedulerOptions& scheduler_options);
@@ -31,22 +29,24 @@ struct Scheduler::State {
   // step.cc: the steps of Schedule, in this order.
   void ExpireDeadlines(Clock::time_point now);
   void RankRunning(Clock::time_point now);
-  Room PlanRunning(const Budget& budget);
-  bool AllocatePlanned();  // false if it had to preempt
-  void Admit(const Budget& budget, Room room, Clock::time_point now);
+  double PlanRunning(const Budget& budget);  // returns what is left, in tokens' worth
+  bool AllocatePlanned();                    // false if it had to preempt
+  void Admit(const Budget& budget, double room, Clock::time_point now);
   Batch BuildBatch() const;
 
-  static void PlanChunk(Sequence& sequence, int32_t max_chunk, int32_t least, Room& room);
+  static void PlanChunk(Sequence& sequence, const Budget& budget, double& room);
   int32_t Class(const Sequence& sequence, Clock::time_point now) const;
   bool Outranks(const Sequence& a, const Sequence& b, Clock::time_point now) const;
-  bool QueuedBefore(const Sequence& a, const Sequence& b, Clock::time_point now) const;
+  QueueRank RankQueued(const Sequence& sequence, Clock::time_point now) const;
   bool PrefixUnderway(const Sequence& queued) const;
   bool StartIfItFits(Sequence& sequence, Clock::time_point now);
+  int32_t BlocksToStart(const Sequence& sequence, absl::Span<const BlockId> prefix) const;
   void Preempt(Sequence& sequence);
 
   // apply.cc
   void Advance(Sequence& sequence);
   void Accept(Sequence& sequence, const Drawn& drawn);
+  void EndAfterPrompt(Sequence& sequence);
 
   const SchedulerOptions options;
   BlockAllocator blocks;

@@ -27,6 +27,14 @@ absl::Status Expired(const Sequence& sequence, Clock::time_point now) {
 
 }  // namespace
 
+int32_t Budget::Chunk(int32_t pending, int32_t rows, double room) const {
+  if (room < 1) return 0;
+  const double without = pending - rows;
+  if (room > without) room = std::max(1.0, without + (room - without) / (1 + row_tokens));
+  const auto most = static_cast<int32_t>(std::min<double>(room, pending));
+  return std::min(most, std::max(max_chunk, 1));
+}
+
 void Scheduler::State::ExpireDeadlines(Clock::time_point now) {
   std::vector<Sequence*> all = queue;
   all.insert(all.end(), running.begin(), running.end());
@@ -51,13 +59,9 @@ bool Scheduler::State::Outranks(const Sequence& a, const Sequence& b, Clock::tim
   return std::tuple(-Class(a, now), a.arrival) < std::tuple(-Class(b, now), b.arrival);
 }
 
-bool Scheduler::State::QueuedBefore(const Sequence& a, const Sequence& b,
-                                    Clock::time_point now) const {
-  const auto key = [&](const Sequence& s) {
-    const uint64_t served = s.admitted ? 0 : s.client->served;
-    return std::tuple(-Class(s, now), !s.admitted, served, s.arrival);
-  };
-  return key(a) < key(b);
+QueueRank Scheduler::State::RankQueued(const Sequence& sequence, Clock::time_point now) const {
+  const uint64_t served = sequence.admitted ? 0 : sequence.client->served;
+  return {-Class(sequence, now), !sequence.admitted, served, sequence.arrival};
 }
 
 void Scheduler::State::RankRunning(Clock::time_point now) {
@@ -65,28 +69,24 @@ void Scheduler::State::RankRunning(Clock::time_point now) {
             [&](const Sequence* a, const Sequence* b) { return Outranks(*a, *b, now); });
 }
 
-// Each running sequence has a row of logits for itself; a sequence that wants more takes of the
-// others.
-void Scheduler::State::PlanChunk(Sequence& sequence, int32_t max_chunk, int32_t least, Room& room) {
-  sequence.planned = std::max(std::min({sequence.pending(), max_chunk, room.tokens}), least);
-  const int32_t more_rows = sequence.LogitRows(sequence.planned) - 1;
-  if (more_rows > room.logit_rows) sequence.planned -= more_rows - room.logit_rows;
-  room.tokens -= sequence.planned;
-  room.logit_rows -= std::max(0, sequence.LogitRows(sequence.planned) - 1);
+void Scheduler::State::PlanChunk(Sequence& sequence, const Budget& budget, double& room) {
+  const int32_t pending = sequence.pending();
+  sequence.planned = budget.Chunk(pending, sequence.LogitRows(pending), room);
+  room -= budget.Worth(sequence.planned, sequence.LogitRows(sequence.planned));
 }
 
-Room Scheduler::State::PlanRunning(const Budget& budget) {
-  Room room = {std::clamp(budget.max_tokens, 1, options.max_batch_tokens),
-               options.max_logit_rows - static_cast<int32_t>(running.size())};
+double Scheduler::State::PlanRunning(const Budget& budget) {
+  double room = std::clamp(budget.max_tokens, 1, options.max_batch_tokens);
+  int32_t free = options.max_batch_tokens;
   for (Sequence* sequence : running) {
     sequence->planned = sequence->pending() == 1 ? 1 : 0;
-    room.tokens -= sequence->planned;
+    if (sequence->planned > 0) room -= budget.Worth(1, sequence->LogitRows(1));
+    free -= sequence->planned;
   }
-  int32_t least = 1;  // so that decoding streams cannot stop the first prompt
+  // Decoding streams cannot stop prompts.
+  room = std::max<double>(room, std::min(budget.min_chunk, free));
   for (Sequence* sequence : running) {
-    if (sequence->pending() == 1) continue;
-    PlanChunk(*sequence, budget.max_chunk, least, room);
-    least = 0;
+    if (sequence->pending() > 1) PlanChunk(*sequence, budget, room);
   }
   return room;
 }
@@ -96,6 +96,7 @@ bool Scheduler::State::AllocatePlanned() {
   for (size_t i = 0; i < running.size(); ++i) {
     Sequence* const sequence = running[i];
     while (sequence->running && !blocks.Extend(*sequence, sequence->computed + sequence->planned)) {
+      if (running.size() == 1 && blocks.YieldPin()) continue;
       Preempt(*running.back());  // which may be `sequence` itself
     }
   }
@@ -110,19 +111,19 @@ void Scheduler::State::Preempt(Sequence& sequence) {
   ++totals.preemptions;
 }
 
-void Scheduler::State::Admit(const Budget& budget, Room room, Clock::time_point now) {
+void Scheduler::State::Admit(const Budget& budget, double room, Clock::time_point now) {
   std::vector<Sequence*> candidates = queue;
-  while (room.tokens > 0 && room.logit_rows > 0 && !candidates.empty() &&
+  while (room >= 1 && !candidates.empty() &&
          static_cast<int32_t>(running.size()) < options.max_running) {
-    const auto first = std::min_element(
-        candidates.begin(), candidates.end(),
-        [&](const Sequence* a, const Sequence* b) { return QueuedBefore(*a, *b, now); });
+    const auto first = std::min_element(candidates.begin(), candidates.end(),
+                                        [&](const Sequence* a, const Sequence* b) {
+                                          return RankQueued(*a, now) < RankQueued(*b, now);
+                                        });
     Sequence& next = **first;
     candidates.erase(first);
     if (PrefixUnderway(next)) continue;
     if (!StartIfItFits(next, now)) return;
-    --room.logit_rows;
-    PlanChunk(next, std::max(budget.max_chunk, 1), /*least=*/0, room);
+    PlanChunk(next, budget, room);
     HEARTH_CHECK(blocks.Extend(next, next.computed + next.planned));
   }
 }
@@ -130,7 +131,7 @@ void Scheduler::State::Admit(const Budget& budget, Room room, Clock::time_point 
 // Whether a running sequence is computing the next block of a prefix that `queued` shares. The
 // blocks before it are held by that sequence, so they will be there too.
 bool Scheduler::State::PrefixUnderway(const Sequence& queued) const {
-  const auto limit = static_cast<size_t>(MatchLimit(queued.tokens.size()));
+  const auto limit = static_cast<size_t>(MatchLimit(queued.FirstWanted() + 1));
   return std::any_of(running.begin(), running.end(), [&](const Sequence* sequence) {
     const auto next = static_cast<size_t>(sequence->published);
     return sequence->publishes && next < std::min(limit, sequence->keys.size()) &&
@@ -138,15 +139,23 @@ bool Scheduler::State::PrefixUnderway(const Sequence& queued) const {
   });
 }
 
-// Starts `sequence` if the blocks of all tokens it has can be had, besides those that the running
-// sequences still lack and one more for each of them: a newcomer is not to be preempted at once.
-bool Scheduler::State::StartIfItFits(Sequence& sequence, Clock::time_point now) {
-  std::vector<BlockId> prefix = blocks.MatchPrefix(sequence);
+// Those of all tokens it has, those that the running sequences still lack, and one more for each of
+// them: a newcomer is not to be preempted at once.
+int32_t Scheduler::State::BlocksToStart(const Sequence& sequence,
+                                        absl::Span<const BlockId> prefix) const {
   int32_t needed = blocks.BlocksToStart(sequence, prefix);
   for (const Sequence* other : running) {
     needed += BlocksFor(other->num_tokens()) - static_cast<int32_t>(other->blocks.size()) + 1;
   }
-  if (needed > blocks.pool().num_available()) return false;
+  return needed;
+}
+
+// What would not fit even alone is what pins yield to.
+bool Scheduler::State::StartIfItFits(Sequence& sequence, Clock::time_point now) {
+  std::vector<BlockId> prefix = blocks.MatchPrefix(sequence);
+  while (BlocksToStart(sequence, prefix) > blocks.pool().num_available()) {
+    if (!running.empty() || !blocks.YieldPin()) return false;
+  }
   blocks.Adopt(sequence, std::move(prefix));
   std::erase(queue, &sequence);
   running.push_back(&sequence);
@@ -169,7 +178,6 @@ Batch Scheduler::State::BuildBatch() const {
   Batch batch;
   for (const Sequence* sequence : running) {
     if (sequence->planned == 0) continue;
-    const int32_t rows = sequence->LogitRows(sequence->planned);
     batch.entries.push_back(
         {.request = sequence->id,
          .tokens =
@@ -177,10 +185,10 @@ Batch Scheduler::State::BuildBatch() const {
          .start = sequence->computed,
          .blocks = sequence->blocks,
          .regime = sequence->request.regime,
-         .logit_rows = rows,
-         .draws = sequence->planned == sequence->pending()});
+         .logit_rows = sequence->LogitRows(sequence->planned),
+         .pooled_rows = sequence->PooledRows(sequence->planned),
+         .draws = sequence->Draws(sequence->planned)});
     batch.num_tokens += sequence->planned;
-    batch.num_logit_rows += rows;
   }
   return batch;
 }

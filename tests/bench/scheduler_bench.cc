@@ -29,7 +29,7 @@ void Step(benchmark::State& state, int32_t max_running, bool same_prefix) {
   for (int i = 0; i < 16; ++i) (void)scheduler.Add(++id, Ask(64, i), now);
   const auto step = [&](const Budget& budget) {
     const Batch batch = scheduler.Schedule(budget, now);
-    const std::vector<Drawn> drawn(batch.num_logit_rows, Token{5, {}, {}});
+    const std::vector<Drawn> drawn(batch.entries.size(), Token{5, {}, {}});
     scheduler.Apply(batch, drawn);
     scheduler.TakeEvents();
   };

@@ -41,8 +41,9 @@ ChatFormat FormatOf(const Tokenizer& tokenizer) {
 }
 
 // Markers in brackets, to tell them from text that spells them.
-std::string Rendered(const Tokenizer& tokenizer, const std::vector<Message>& messages) {
-  const auto ids = FormatOf(tokenizer).Render(messages);
+std::string Rendered(const Tokenizer& tokenizer, const std::vector<Message>& messages,
+                     const std::vector<Tool>& tools = {}) {
+  const auto ids = FormatOf(tokenizer).Render(messages, tools);
   EXPECT_TRUE(ids.ok()) << ids.status();
   std::string text;
   for (const TokenId id : *ids) {
@@ -55,8 +56,9 @@ std::string Rendered(const Tokenizer& tokenizer, const std::vector<Message>& mes
   return text;
 }
 
-std::string Refusal(const Tokenizer& tokenizer, const std::vector<Message>& messages) {
-  const auto ids = FormatOf(tokenizer).Render(messages);
+std::string Refusal(const Tokenizer& tokenizer, const std::vector<Message>& messages,
+                    const std::vector<Tool>& tools = {}) {
+  const auto ids = FormatOf(tokenizer).Render(messages, tools);
   EXPECT_EQ(ids.status().code(), absl::StatusCode::kInvalidArgument);
   return std::string(ids.status().message());
 }
@@ -74,17 +76,62 @@ TEST(ChatFormat, Phi4) {
             "[<|assistant|>]Hello.[<|end|>][<|user|>]Bye \n[<|end|>][<|assistant|>]");
 }
 
-// Its markers swallow the white space after them.
+const std::vector<Tool> kTools = {{"get_weather", "Tells the weather.",
+                                   R"({"type":"object","required":["city"],"properties":{
+        "city":{"type":"string","description":"The city.","enum":["Oslo","<|end|>"]},
+        "days":{"type":"integer","default":1},
+        "at":{"type":["number","null"]},"any":true}})"},
+                                  {"stop", "", ""}};
+
 TEST(ChatFormat, Phi4WritesToolsAfterTheSystemText) {
   const auto tokenizer = Make(SmallBpe({}, kPhi4));
-  EXPECT_EQ(Rendered(*tokenizer, {{Role::kSystem, "Be brief.", "[{<|end|>}]"}, {Role::kUser, "x"}}),
-            "[<|system|>]Be brief.[<|tool|>][{<|end|>}][<|/tool|>][<|end|>]"
-            "[<|user|>]x[<|end|>][<|assistant|>]");
-  EXPECT_FALSE(FormatOf(*tokenizer).Render({{Role::kUser, "x", "[]"}}).ok());
-  const auto phi3 = Make(SmallBpe({}, kPhi3));
-  EXPECT_FALSE(FormatOf(*phi3).Render({{Role::kSystem, "x", "[]"}}).ok());
+  const std::string list =
+      R"([<|tool|>][{"name": "get_weather", "description": "Tells the weather.", "parameters": {)"
+      R"("city": {"description": "The city.", "type": "str", "enum": ["Oslo", "<|end|>"]}, )"
+      R"("days": {"type": "int", "default": 1}, "at": {"type": ["number", "null"]}, )"
+      R"("any": true}}, {"name": "stop", "parameters": {}}][<|/tool|>][<|end|>])";
+  EXPECT_EQ(Rendered(*tokenizer, {{Role::kSystem, "Be brief."}, {Role::kUser, "x"}}, kTools),
+            "[<|system|>]Be brief." + list + "[<|user|>]x[<|end|>][<|assistant|>]");
+  EXPECT_EQ(Rendered(*tokenizer, {{Role::kUser, "x"}}, kTools),
+            "[<|system|>]You are a helpful assistant with some tools." + list +
+                "[<|user|>]x[<|end|>][<|assistant|>]");
 }
 
+TEST(ChatFormat, Phi4TakesToolsOrAListOfThem) {
+  const auto tokenizer = Make(SmallBpe({}, kPhi4));
+  Message system{Role::kSystem, "Be brief."};
+  system.tool_list = "[]";
+  EXPECT_EQ(Rendered(*tokenizer, {system}),
+            "[<|system|>]Be brief.[<|tool|>][][<|/tool|>][<|end|>][<|assistant|>]");
+  EXPECT_THAT(Refusal(*tokenizer, {system, {Role::kUser, "x"}}, kTools), HasSubstr("messages[0]"));
+}
+
+TEST(ChatFormat, Phi4WritesCallsAsTheModelDoes) {
+  const auto tokenizer = Make(SmallBpe({}, kPhi4));
+  const Message calls{Role::kAssistant,
+                      "Let me see.",
+                      {{"1", "get_weather", R"({"city": "Oslo"})"}, {"2", "stop", "{}"}}};
+  EXPECT_EQ(
+      Rendered(*tokenizer, {{Role::kUser, "x"}, calls, {Role::kTool, "\n4 degrees", {}, "1"}}),
+      R"([<|user|>]x[<|end|>][<|assistant|>]Let me see.)"
+      R"(functools[{"name": "get_weather", "arguments": {"city": "Oslo"}}, )"
+      R"({"name": "stop", "arguments": {}}][<|end|>][<|tool|>]4 degrees[<|end|>][<|assistant|>])");
+}
+
+TEST(ChatFormat, FamiliesWithoutToolsRefuseThem) {
+  for (const auto& markers : {kPhi3, kLlama3, kGemma2}) {
+    const auto tokenizer = Make(SmallBpe({}, markers));
+    EXPECT_EQ(FormatOf(*tokenizer).tool_call_syntax(), ToolCallSyntax());
+    EXPECT_THAT(Refusal(*tokenizer, {{Role::kUser, "x"}}, kTools), HasSubstr("tools"));
+    EXPECT_THAT(
+        Refusal(*tokenizer, {{Role::kUser, "x"}, {Role::kAssistant, "", {{"1", "stop", "{}"}}}}),
+        HasSubstr("messages[1]"));
+    EXPECT_THAT(Refusal(*tokenizer, {{Role::kUser, "x"}, {Role::kTool, "4"}}),
+                HasSubstr("messages[1].role"));
+  }
+}
+
+// Its markers swallow the white space after them.
 TEST(ChatFormat, Phi4MessagesBeginWithoutWhiteSpace) {
   const auto tokenizer = Make(SmallBpe({}, kPhi4));
   EXPECT_EQ(Rendered(*tokenizer, {{Role::kUser, " \n\u00A0\u3000 x  y "}, {Role::kUser, " \n"}}),
@@ -190,7 +237,7 @@ TEST(ChatFormat, P4_RolesAFamilyDoesNotKnow) {
   EXPECT_THAT(Refusal(*gemma, {{Role::kUser, "x"}, {Role::kUser, "x"}}),
               AllOf(HasSubstr("messages[1].role"), HasSubstr("alternate")));
   EXPECT_THAT(Refusal(*gemma, {{Role::kAssistant, "x"}}), HasSubstr("messages[0].role"));
-  for (const auto& markers : {kPhi4, kPhi3, kLlama3, kGemma2}) {
+  for (const auto& markers : {kPhi3, kLlama3, kGemma2}) {
     const auto tokenizer = Make(SmallBpe({}, markers));
     EXPECT_THAT(Refusal(*tokenizer, {{Role::kUser, "x"}, {Role::kTool, "secret"}}),
                 AllOf(HasSubstr("messages[1].role"), ::testing::Not(HasSubstr("secret"))));

@@ -1,7 +1,10 @@
 #include "engine/chat/tool_calls.h"
 
+#include <algorithm>
+#include <functional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,34 +39,50 @@ void Add(const ToolCallOutput& output, Result& result) {
   }
 }
 
+constexpr char kOpen[] = "<|tool_call|>";
+constexpr char kClose[] = "<|/tool_call|>";
+
+// Parts that are a marker stand for the token.
 Result Parse(const std::vector<std::string>& parts) {
-  ToolCallParser parser;
+  ToolCallParser parser("functools");
   Result result;
-  for (const std::string& part : parts) Add(parser.Push(part), result);
+  for (const std::string& part : parts) {
+    Add(part == kOpen    ? parser.Open()
+        : part == kClose ? parser.Close()
+                         : parser.Push(part),
+        result);
+  }
   Add(parser.Finish(), result);
   result.broken = parser.broken();
   EXPECT_EQ(parser.calls(), static_cast<int32_t>(result.calls.size()));
   return result;
 }
 
-// Whole, byte by byte, in two at every place, and in random parts: always the same.
+// Markers, and the text between them in parts of so many bytes as `length` says.
+std::vector<std::string> Cut(std::string_view text, const std::function<size_t()>& length) {
+  std::vector<std::string> parts;
+  while (!text.empty()) {
+    size_t size = 0;
+    for (const std::string_view marker : {kOpen, kClose}) {
+      if (text.substr(0, marker.size()) == marker) size = marker.size();
+    }
+    if (size == 0) size = std::min({length(), text.find(kOpen, 1), text.find(kClose, 1)});
+    parts.emplace_back(text.substr(0, size));
+    text.remove_prefix(parts.back().size());
+  }
+  return parts;
+}
+
+// As few parts as there can be, byte by byte, in parts of every length, and in random ones: always
+// the same.
 Result ParseAnyway(const std::string& text) {
-  const Result whole = Parse({text});
-  std::vector<std::string> bytes;
-  for (const char c : text) bytes.push_back(std::string(1, c));
-  EXPECT_EQ(Parse(bytes), whole) << text;
-  for (size_t i = 0; i <= text.size(); ++i) {
-    EXPECT_EQ(Parse({text.substr(0, i), text.substr(i)}), whole) << text << " at " << i;
+  const Result whole = Parse(Cut(text, [&] { return text.size(); }));
+  for (size_t length = 1; length < text.size(); ++length) {
+    EXPECT_EQ(Parse(Cut(text, [&] { return length; })), whole) << text << " by " << length;
   }
   std::mt19937 random(1);
   for (int round = 0; round < 20; ++round) {
-    std::vector<std::string> parts;
-    for (size_t i = 0; i < text.size();) {
-      const size_t length = 1 + random() % 9;
-      parts.push_back(text.substr(i, length));
-      i += length;
-    }
-    EXPECT_EQ(Parse(parts), whole) << text;
+    EXPECT_EQ(Parse(Cut(text, [&] { return 1 + random() % 9; })), whole) << text;
   }
   return whole;
 }
@@ -72,7 +91,7 @@ using Call = std::pair<std::string, std::string>;
 
 TEST(ToolCallParserTest, PlainTextStaysText) {
   for (const char* text : {"", "hello", "functools", "functools (the module)", "functool[",
-                           "<|tool", "a [1] {\"name\":\"x\"}", "funcfunctools", "<|/tool_call|>"}) {
+                           "<|tool", "a [1] {\"name\":\"x\"}", "funcfunctools"}) {
     const Result result = ParseAnyway(text);
     EXPECT_EQ(result.text, text);
     EXPECT_THAT(result.calls, IsEmpty());
@@ -124,8 +143,53 @@ TEST(ToolCallParserTest, ACallWithoutArguments) {
   EXPECT_THAT(ParseAnyway(R"(functools[{"name": "f"}])").calls, ElementsAre(Call("f", "")));
 }
 
+// A client that got the first cannot be made to forget it.
+TEST(ToolCallParserTest, TheFirstArgumentsCount) {
+  for (const char* text : {R"(functools[{"name":"f","arguments":{"a":1},"parameters":{"b":2}}])",
+                           R"(functools[{"parameters":{"a":1},"arguments":{"b":2},"name":"f"}])",
+                           R"(functools[{"arguments":{"a":1},"name":"f","arguments":"x"}])"}) {
+    EXPECT_THAT(ParseAnyway(text).calls, ElementsAre(Call("f", R"({"a":1})"))) << text;
+  }
+  EXPECT_THAT(
+      ParseAnyway(R"(functools[{"name":"f","arguments":1},{"name":"g","parameters":2}])").calls,
+      ElementsAre(Call("f", "1"), Call("g", "2")));
+}
+
+// What the grammar takes for text is text here, too: a call in it would be held to nothing.
+TEST(ToolCallParserTest, AMarkerThatIsOnlySpeltIsText) {
+  const std::string text = std::string(kOpen) + R"([{"name":"f","arguments":{}}])" + kClose;
+  ToolCallParser parser("functools");
+  Result result;
+  for (const char c : text) Add(parser.Push(std::string_view(&c, 1)), result);
+  Add(parser.Push(text), result);
+  Add(parser.Finish(), result);
+  EXPECT_EQ(result.text, text + text);
+  EXPECT_EQ(parser.calls(), 0);
+  EXPECT_FALSE(parser.broken());
+}
+
+TEST(ToolCallParserTest, WithoutAnOpeningOnlyMarkersOpenCalls) {
+  ToolCallParser parser("");
+  Result result;
+  Add(parser.Push("functools[{}] []"), result);
+  Add(parser.Open(), result);
+  Add(parser.Push(R"([{"name":"f","arguments":{}}])"), result);
+  Add(parser.Close(), result);
+  EXPECT_EQ(result.text, "functools[{}] []");
+  EXPECT_THAT(result.calls, ElementsAre(Call("f", "{}")));
+}
+
+TEST(ToolCallParserTest, MarkersOutOfPlace) {
+  EXPECT_EQ(ParseAnyway("a<|/tool_call|>b"), (Result{"ab", {}, false}));
+  EXPECT_EQ(ParseAnyway("func<|tool_call|>x"), (Result{"funcx", {}, true}));
+  EXPECT_EQ(ParseAnyway("<|tool_call|>[{\"na<|/tool_call|>"), (Result{"[{\"na", {}, true}));
+  EXPECT_EQ(ParseAnyway("functools[{<|tool_call|>[{\"name\":\"f\",\"arguments\":{}}]"),
+            (Result{"functools[{", {Call("f", "{}")}, true}));
+  EXPECT_EQ(ParseAnyway("<|tool_call|>"), (Result{"", {}, true}));
+}
+
 TEST(ToolCallParserTest, ArgumentsComeAsTheyGrow) {
-  ToolCallParser parser;
+  ToolCallParser parser("functools");
   EXPECT_THAT(parser.Push(R"(functools[{"name": "f", "argu)").calls,
               ElementsAre(ToolCallPiece{0, "f", ""}));
   EXPECT_THAT(parser.Push(R"(ments": {"a)").calls, ElementsAre(ToolCallPiece{0, "", "{\"a"}));
@@ -135,17 +199,18 @@ TEST(ToolCallParserTest, ArgumentsComeAsTheyGrow) {
 }
 
 TEST(ToolCallParserTest, TextComesAsSoonAsItIsNoOpening) {
-  ToolCallParser parser;
+  ToolCallParser parser("functools");
   EXPECT_EQ(parser.Push("some func").text, "some ");
   EXPECT_EQ(parser.Push("tion").text, "function");
-  EXPECT_EQ(parser.Push("<|").text, "");
-  EXPECT_EQ(parser.Push("x").text, "<|x");
+  EXPECT_EQ(parser.Push("f").text, "");
+  EXPECT_EQ(parser.Push("ff").text, "ff");
+  EXPECT_EQ(parser.Open().text, "f");
 }
 
 TEST(ToolCallParserTest, WhatIsNoCallIsText) {
   for (const char* text : {"functools[1, 2]", "functools[]", "functools[\"x\"]", "functools[{1}]",
                            "functools[{\"arguments\":{}}]", "functools[{\"name\":1}]",
-                           "<|tool_call|>hello", "functools[{\"name\" \"f\"}]"}) {
+                           "functools[{\"name\" \"f\"}]"}) {
     const Result result = ParseAnyway(text);
     EXPECT_EQ(result.text, text);
     EXPECT_THAT(result.calls, IsEmpty());
@@ -159,6 +224,13 @@ TEST(ToolCallParserTest, CutOffWithinACall) {
   EXPECT_TRUE(result.broken);
   EXPECT_EQ(ParseAnyway(R"(functools[{"na)").text, R"(functools[{"na)");
   EXPECT_FALSE(ParseAnyway(R"(<|tool_call|>[{"name":"f","arguments":{}}])").broken);
+}
+
+TEST(ToolCallParserTest, WhiteSpaceOfAListThatIsCutOffIsNoText) {
+  const Result result = ParseAnyway("functools[{\"name\":\"f\",\"arguments\":{}} \n\t");
+  EXPECT_EQ(result.text, "");
+  EXPECT_THAT(result.calls, ElementsAre(Call("f", "{}")));
+  EXPECT_TRUE(result.broken);
 }
 
 TEST(ToolCallParserTest, AnyBytesInAnyParts) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <ctime>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -13,7 +14,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 #include "engine/chat/tool_calls.h"
+#include "engine/constrain/compile_budget.h"
 #include "engine/engine.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -197,16 +200,23 @@ ToolCallsSource Tools(const Tokenizer& tokenizer) {
 }
 
 // The calls in a reply, as a server finds them.
-std::vector<std::pair<std::string, Json>> CallsIn(const std::string& text) {
-  ToolCallParser parser;
-  std::vector<std::pair<std::string, std::string>> found;
-  for (const ToolCallOutput& output : {parser.Push(text), parser.Finish()}) {
-    for (const ToolCallPiece& piece : output.calls) {
-      if (static_cast<size_t>(piece.index) == found.size()) found.push_back({piece.name, ""});
-      found.back().second += piece.arguments;
-    }
+std::vector<std::pair<std::string, Json>> CallsIn(const Tokenizer& tokenizer,
+                                                  const std::vector<TokenId>& tokens) {
+  const ToolCallSyntax syntax = Tools(tokenizer).syntax;
+  ToolCallParser parser(syntax.opening);
+  ToolCallOutput output;
+  for (const TokenId token : tokens) {
+    output.Append(token == syntax.open    ? parser.Open()
+                  : token == syntax.close ? parser.Close()
+                                          : parser.Push(tokenizer.Bytes(token)));
   }
-  EXPECT_FALSE(parser.broken()) << text;
+  output.Append(parser.Finish());
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const ToolCallPiece& piece : output.calls) {
+    if (static_cast<size_t>(piece.index) == found.size()) found.push_back({piece.name, ""});
+    found.back().second += piece.arguments;
+  }
+  EXPECT_FALSE(parser.broken()) << tokenizer.Decode(tokens);
   std::vector<std::pair<std::string, Json>> calls;
   for (const auto& [name, arguments] : found) {
     calls.push_back({name, Json::parse(arguments, nullptr, /*allow_exceptions=*/false)});
@@ -214,8 +224,9 @@ std::vector<std::pair<std::string, Json>> CallsIn(const std::string& text) {
   return calls;
 }
 
-void ExpectCalls(const std::string& text) {
-  const auto calls = CallsIn(text);
+void ExpectCalls(const Tokenizer& tokenizer, const std::vector<TokenId>& tokens) {
+  const auto calls = CallsIn(tokenizer, tokens);
+  const std::string text = tokenizer.Decode(tokens);
   EXPECT_FALSE(calls.empty()) << text;
   for (const auto& [name, arguments] : calls) {
     if (name == "weather") {
@@ -247,8 +258,8 @@ TEST_F(ConstraintTest, RequiredToolCallsAreTheModelsOwn) {
       const std::string& text = replies[i].text;
       ASSERT_EQ(replies[i].finish.reason, FinishReason::kStop) << text;
       EXPECT_EQ(text.rfind(i % 2 == 0 ? "<|tool_call|>[" : "functools[", 0), 0u) << text;
-      ExpectCalls(text);
-      most = std::max(most, CallsIn(text).size());
+      ExpectCalls(engine_->tokenizer(), replies[i].tokens);
+      most = std::max(most, CallsIn(engine_->tokenizer(), replies[i].tokens).size());
     }
     EXPECT_EQ(most > 1, parallel);
   }
@@ -271,7 +282,7 @@ TEST_F(ConstraintTest, AnOpenedCallIsHeldToItsGrammar) {
     }
     ++called;
     ASSERT_NE(opened, reply.text.npos) << reply.text;
-    ExpectCalls(reply.text.substr(opened));
+    ExpectCalls(engine_->tokenizer(), reply.tokens);
   }
   EXPECT_GT(called, 8);
 }
@@ -432,6 +443,63 @@ TEST_F(ConstraintTest, P30_WhatCannotBeCompiledIsRefusedByPointer) {
   }
   EXPECT_TRUE(
       absl::IsInvalidArgument(status((std::string(100, '[') + std::string(100, ']')).c_str())));
+}
+
+// Of this thread, whatever else the machine does.
+absl::Duration CpuTime() {
+  timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return absl::DurationFromTimespec(now);
+}
+
+// Whether it is taken or refused.
+TEST(CompileBudgetTest, P30_CompilesWithinItsBudget) {
+  std::string options = R"({"enum":["a0")", chain = R"({"type":"null"})", deep = "{}", merged;
+  for (int i = 1; i < 10'000; ++i) absl::StrAppend(&options, ",\"a", i, "\"");
+  for (int i = 0; i < 60; ++i) chain = absl::StrCat(R"({"anyOf":[{"items":)", chain, "},true]}");
+  for (int i = 0; i < 65; ++i) deep = absl::StrCat(R"({"items":)", deep, "}");
+  for (int i = 0; i < 40; ++i) {
+    absl::StrAppend(&merged, i > 0 ? "," : "", "\"d", i, R"(":{"allOf":[{"$ref":"#/$defs/d)", i + 1,
+                    R"("},{"$ref":"#/$defs/d)", i + 1, "\"}]}");
+  }
+  const std::string schemas[] = {
+      R"({"$ref":"#"})",
+      R"({"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/a"}}})",
+      R"({"$ref":"http://example.com/x"})",
+      options + "]}",
+      deep,
+      chain,
+      absl::StrCat(R"({"$ref":"#/$defs/d0","$defs":{)", merged, R"(,"d40":{"minimum":1}}})"),
+      R"({"type":"string","minLength":1000000000})",
+      R"({"type":"string","maxLength":100000})",
+      R"({"type":"array","maxItems":1000000000})",
+      R"({"type":"string","pattern":"(x{1000}){1000}"})",
+      R"({"type":"string","pattern":"(a+)+b"})",
+      R"({"type":"string","pattern":"^+"})",
+      R"j({"type":"string","pattern":"(?<=x)y"})j",
+      R"j({"type":"string","pattern":"(a|b)*a(a|b){40}"})j",
+      R"j({"type":"string","pattern":"(.*a){30}.{30}b"})j",
+      R"({"type":"string","pattern":"[\\p{L}]{100}[\\p{N}]{100}\\p{L}*x\\p{L}{20}"})",
+      R"({"type":"string","format":"uri","pattern":"^h.*z$","minLength":90,"maxLength":99})"};
+  std::vector<ConstraintSource> sources = {
+      RegexSource{std::string(60'000, '(') + std::string(60'000, ')')}};
+  for (const std::string& schema : schemas) sources.push_back(JsonSchemaSource{schema});
+  for (size_t i = 0; i < sources.size(); ++i) {
+    absl::Duration least = absl::InfiniteDuration();
+    for (int round = 0; round < 3; ++round) {
+      const absl::Duration begin = CpuTime();
+      const auto constraint = Constraint::Compile(sources[i]);
+      least = std::min(least, CpuTime() - begin);
+      if (constraint.ok()) {
+        EXPECT_LE((*constraint)->bytes(), static_cast<size_t>(CompileBudget::kBytes)) << i;
+      } else {
+        EXPECT_TRUE(absl::IsInvalidArgument(constraint.status())) << i << constraint.status();
+      }
+    }
+#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    EXPECT_LT(least, absl::Milliseconds(50)) << i;
+#endif
+  }
 }
 
 // What requests hold counts; what nobody holds makes room.

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -92,7 +93,7 @@ TEST_F(EngineTest, PromptLogitsAreThoseOfEveryPosition) {
   std::vector<std::shared_ptr<CollectingSink>> sinks;
   for (const bool prompt_logits : {false, true, true}) {
     Request request = Ask(70, 9);
-    request.prompt_logits = prompt_logits;
+    request.prompt_logits_from = prompt_logits ? 0 : -1;
     sinks.push_back(std::make_shared<CollectingSink>());
     const auto id = engine_->Submit(request, sinks.back());
     ASSERT_TRUE(id.ok());
@@ -261,6 +262,64 @@ void ExpectRefused(const EditableGguf& gguf, const std::string& message) {
   EXPECT_TRUE(absl::IsDataLoss(status)) << status;
   EXPECT_EQ(std::string(status.message()), absl::StrCat(path, ": ", message));
   std::filesystem::remove(path);
+}
+
+// A model whose hidden states overflow: whatever is asked of it ends with an error.
+TEST(EngineFailures, EndTheirRequestWhateverWasAskedFor) {
+  EditableGguf gguf(TinyModel("f32"));
+  const std::vector<float> huge(128, std::numeric_limits<float>::max());
+  gguf.SetTensor("output_norm.weight", {128}, DType::kF32,
+                 {reinterpret_cast<const char*>(huge.data()), huge.size() * sizeof(float)});
+  EngineOptions options = Tiny();
+  options.model_path = gguf.Write("overflow.gguf");
+  auto engine = Engine::Load(options);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  std::filesystem::remove(options.model_path);
+  std::vector<std::shared_ptr<CollectingSink>> sinks;
+  for (const Pooling pooling : {Pooling::kNone, Pooling::kMean, Pooling::kLast}) {
+    for (const int32_t logits_from : {-1, 0}) {
+      for (const int32_t max_tokens : {0, 3}) {
+        Request request = Ask(70, max_tokens);
+        request.pooling = pooling;
+        request.prompt_logits_from = logits_from;
+        request.top_logprobs = 1;
+        if (pooling == Pooling::kNone && logits_from < 0 && max_tokens == 0) continue;
+        sinks.push_back(std::make_shared<CollectingSink>());
+        ASSERT_TRUE((*engine)->Submit(request, sinks.back()).ok());
+      }
+    }
+  }
+  for (const auto& sink : sinks) {
+    const Finish finish = sink->Wait();
+    EXPECT_EQ(finish.reason, FinishReason::kError);
+    EXPECT_TRUE(absl::IsInternal(finish.status)) << finish.status;
+    EXPECT_TRUE(sink->embeddings().empty() && sink->tokens().empty());
+  }
+}
+
+// With no token drawn, the last row of a prompt foretells nothing; only who observes sees it.
+TEST_F(EngineTest, APromptAloneForetellsItsOwnTokens) {
+  Request request = Ask(70, 0);
+  request.prompt_logits_from = 0;
+  request.top_logprobs = 0;
+  std::vector<std::vector<PromptTokens>> foretold;
+  int64_t last_seen = 0;
+  for (const bool observed : {false, true}) {
+    if (observed) {
+      engine_->set_logit_observer(
+          [&](RequestId, int64_t position, absl::Span<const float>) { last_seen = position; });
+    }
+    auto sink = std::make_shared<CollectingSink>();
+    ASSERT_TRUE(engine_->Submit(request, sink).ok());
+    ASSERT_TRUE(sink->Wait().status.ok());
+    foretold.push_back(sink->prompt_tokens());
+  }
+  EXPECT_EQ(last_seen, 70);
+  for (const std::vector<PromptTokens>& parts : foretold) {
+    size_t tokens = 0;
+    for (const PromptTokens& part : parts) tokens += part.tokens.size();
+    EXPECT_EQ(tokens, 69u);
+  }
 }
 
 TEST(EngineLoad, M1_PathsThatAreNoFile) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "engine/constrain/matcher.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -60,6 +61,26 @@ TEST(MemoryPlan, TheDefaultCacheShrinksToTheLimit) {
   EXPECT_LT(half->memory.kv_tokens, 8192);
   EXPECT_GE(half->memory.kv_tokens, 2048);
   EXPECT_LE(half->memory.total(), options.memory_limit);
+}
+
+// What each request may hold is planned for all that may be under way, masks for the rows of a
+// step.
+TEST(MemoryPlan, CountsWhatRequestsHold) {
+  EngineOptions options = Tiny();
+  const auto checkpoint = OpenCheckpoint(options.model_path);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  const auto plan = PlanMemory(*checkpoint, options, kProcessBytes);
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  options.max_queued += 100;
+  const auto more = PlanMemory(*checkpoint, options, kProcessBytes);
+  ASSERT_TRUE(more.ok()) << more.status();
+  EXPECT_GE(more->memory.buffers, plan->memory.buffers + 100 * Matcher::kBytes);
+  options.max_logit_rows = plan->limits.max_logit_rows + 100;
+  const auto rows = PlanMemory(*checkpoint, options, kProcessBytes);
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  EXPECT_GE(rows->memory.buffers, more->memory.buffers +
+                                      100 * checkpoint->hparams.vocab * sizeof(float) +
+                                      100 * checkpoint->hparams.vocab / 8);
 }
 
 TEST(MemoryPlan, AnAskedContextIsKeptOrRefused) {

@@ -34,7 +34,7 @@ Rows LogitsOf(Engine& engine, const std::vector<TokenId>& tokens) {
   });
   Request request;
   request.prompt = tokens;
-  request.prompt_logits = true;
+  request.prompt_logits_from = 0;
   request.max_tokens = 1;
   auto sink = std::make_shared<CollectingSink>();
   EXPECT_TRUE(engine.Submit(request, sink).ok());
@@ -71,11 +71,48 @@ TEST_P(Parity, LogitsAgreeWithPyTorch) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(BothSidesOfTheRopeSwitch, Parity,
-                         testing::Values(Variant{"demo-f32.gguf", "as_shipped.json"},
-                                         Variant{"demo-f32-original-256.gguf",
-                                                 "original_256.json"}),
-                         [](const auto& test) { return test.index == 0 ? "AsShipped" : "Switched"; });
+// The last golden row of each text foretells a token after it, whichever that is.
+TEST_P(Parity, PromptLogprobsAgreeWithPyTorch) {
+  EngineOptions options;
+  options.model_path = absl::StrCat(HEARTH_BIN_DIR, "/../models/", GetParam().model);
+  auto engine = Engine::Load(options);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  std::ifstream file(
+      absl::StrCat(HEARTH_SOURCE_DIR, "/deploy/demo/train/goldens/", GetParam().goldens));
+  const nlohmann::json goldens = nlohmann::json::parse(file);
+  for (const nlohmann::json& golden : goldens["cases"]) {
+    const auto logits = golden["full"]["logits"].get<std::vector<double>>();
+    double sum = 0;
+    for (const double logit : logits) sum += std::exp(logit);
+    const int32_t position = golden["full"]["position"].get<int32_t>() + 1;
+    Request request;
+    request.prompt = golden["tokens"].get<std::vector<TokenId>>();
+    request.prompt.resize(position);
+    request.prompt.push_back(17);
+    request.prompt_logits_from = position;
+    request.top_logprobs = 20;
+    auto sink = std::make_shared<CollectingSink>();
+    ASSERT_TRUE((*engine)->Submit(request, sink).ok());
+    ASSERT_TRUE(sink->Wait().status.ok());
+    const std::vector<PromptTokens> foretold = sink->prompt_tokens();
+    ASSERT_EQ(foretold.size(), 1u);
+    ASSERT_EQ(foretold[0].first, position);
+    ASSERT_EQ(foretold[0].tokens.size(), 1u);
+    const Token& token = foretold[0].tokens[0];
+    EXPECT_EQ(token.id, 17);
+    EXPECT_NEAR(token.logprob.logprob, logits[17] - std::log(sum), 1e-4);
+    ASSERT_EQ(token.top.size(), 20u);
+    for (const TokenLogprob& entry : token.top) {
+      EXPECT_NEAR(entry.logprob, logits[entry.token] - std::log(sum), 1e-4);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    BothSidesOfTheRopeSwitch, Parity,
+    testing::Values(Variant{"demo-f32.gguf", "as_shipped.json"},
+                    Variant{"demo-f32-original-256.gguf", "original_256.json"}),
+    [](const auto& test) { return test.index == 0 ? "AsShipped" : "Switched"; });
 
 }  // namespace
 }  // namespace hearth

@@ -204,6 +204,123 @@ TEST_P(SameBits, AfterPreemption) {
   EXPECT_GT((*engine)->stats().tokens_recomputed, 0u);
 }
 
+// What is asked of the prompt: every log-probability and every element of the pooled state.
+struct OfThePrompt {
+  std::vector<float> logprobs;
+  std::vector<std::vector<float>> embeddings;
+  bool operator==(const OfThePrompt&) const = default;
+};
+
+class SameBitsOfThePrompt : public SameBits {
+ protected:
+  static Request Asking(Pooling pooling, int from = 1) {
+    Request request = Probe(0);
+    request.prompt_logits_from = from;
+    request.top_logprobs = 2;
+    request.pooling = pooling;
+    return request;
+  }
+
+  static OfThePrompt Collect(const CollectingSink& sink) {
+    OfThePrompt result{{}, sink.embeddings()};
+    for (const PromptTokens& step : sink.prompt_tokens()) {
+      for (const Token& token : step.tokens) {
+        result.logprobs.push_back(token.logprob.logprob);
+        for (const TokenLogprob& entry : token.top) result.logprobs.push_back(entry.logprob);
+      }
+    }
+    return result;
+  }
+
+  static OfThePrompt RunAmong(const EngineOptions& options, int others, const Request& probe) {
+    auto engine = Engine::Load(options);
+    EXPECT_TRUE(engine.ok()) << engine.status();
+    std::vector<std::shared_ptr<CollectingSink>> sinks;
+    for (int i = 0; i < others; ++i) {
+      sinks.push_back(std::make_shared<CollectingSink>());
+      EXPECT_TRUE((*engine)->Submit(MakeRequest(40 + 13 * i, 100 + i, 30), sinks.back()).ok());
+    }
+    auto sink = std::make_shared<CollectingSink>();
+    EXPECT_TRUE((*engine)->Submit(probe, sink).ok());
+    EXPECT_TRUE(sink->Wait().status.ok());
+    for (const auto& other : sinks) EXPECT_TRUE(other->Wait().status.ok());
+    return Collect(*sink);
+  }
+};
+
+TEST_P(SameBitsOfThePrompt, AmongOthersInAnyChunksOnAnyThreadsAndInstructionSet) {
+  if (kEmulated) GTEST_SKIP() << kTooSlow;
+  const EngineOptions base = Options();
+  const Request probe = Asking(Pooling::kMean);
+  const OfThePrompt alone = RunAmong(base, 0, probe);
+  ASSERT_EQ(alone.logprobs.size(), 3u * (GetParam().prompt_tokens - 1));
+  ASSERT_EQ(alone.embeddings.size(), 1u);
+  EXPECT_EQ(RunAmong(base, 15, probe), alone) << "15 others";
+  for (int chunk : {1, 17}) {
+    EngineOptions options = base;
+    options.max_chunk = chunk;
+    EXPECT_EQ(RunAmong(options, 3, probe), alone) << "chunks of " << chunk;
+  }
+  EngineOptions many = base;
+  many.threads = 3;
+  many.max_logit_rows = 64;
+  EXPECT_EQ(RunAmong(many, 3, probe), alone) << "3 threads, 64 rows at once";
+  for (std::string_view isa : kernels::SupportedIsas()) {
+    EngineOptions options = base;
+    options.isa = isa;
+    EXPECT_EQ(RunAmong(options, 0, probe), alone) << isa;
+  }
+}
+
+TEST_P(SameBitsOfThePrompt, WithAWarmPrefixCache) {
+  if (kEmulated) GTEST_SKIP() << kTooSlow;
+  const int from = GetParam().prompt_tokens - 10;
+  auto engine = Engine::Load(Options());
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  std::vector<OfThePrompt> results;
+  std::vector<int32_t> cached;
+  for (const Pooling pooling : {Pooling::kLast, Pooling::kLast, Pooling::kMean}) {
+    auto sink = std::make_shared<CollectingSink>();
+    ASSERT_TRUE((*engine)->Submit(Asking(pooling, from), sink).ok());
+    cached.push_back(sink->Wait().cached_tokens);
+    results.push_back(Collect(*sink));
+  }
+  EXPECT_EQ(results[0].logprobs.size(), 3u * 10);
+  EXPECT_EQ(cached[0], 0);
+  EXPECT_EQ(cached[1], (from - 1) / 32 * 32) << "up to what foretells the first that is wanted";
+  EXPECT_EQ(cached[2], 0) << "a mean needs every token";
+  EXPECT_EQ(results[1], results[0]);
+  EXPECT_EQ(results[2].logprobs, results[0].logprobs);
+  const OfThePrompt whole = RunAmong(Options(), 0, Asking(Pooling::kLast));
+  EXPECT_TRUE(std::equal(results[0].logprobs.rbegin(), results[0].logprobs.rend(),
+                         whole.logprobs.rbegin()));
+  EXPECT_EQ(results[0].embeddings, whole.embeddings);
+}
+
+// The other came first and grows until the probe, in the middle of its prompt, has to yield.
+TEST_P(SameBitsOfThePrompt, AfterPreemption) {
+  if (kEmulated) GTEST_SKIP() << kTooSlow;
+  const Request probe = Asking(Pooling::kMean);
+  const OfThePrompt alone = RunAmong(Options(), 0, probe);
+  EngineOptions small = Options();
+  small.kv_tokens = (GetParam().prompt_tokens + 31) / 32 * 32 + 3 * 32;
+  small.max_context = small.kv_tokens;
+  small.max_chunk = GetParam().prompt_tokens / 100;
+  auto engine = Engine::Load(small);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  for (int i = 0; i < 50 && (*engine)->stats().preemptions == 0; ++i) {
+    auto other = std::make_shared<CollectingSink>();
+    ASSERT_TRUE((*engine)->Submit(MakeRequest(20, 50, 150), other).ok());
+    other->WaitForTokens(1);
+    auto sink = std::make_shared<CollectingSink>();
+    ASSERT_TRUE((*engine)->Submit(probe, sink).ok());
+    ASSERT_TRUE(sink->Wait().status.ok());
+    ASSERT_TRUE(other->Wait().status.ok());
+    EXPECT_EQ(Collect(*sink), alone);
+  }
+  EXPECT_GT((*engine)->stats().preemptions, 0u);
+}
+
 // The RoPE regime follows what was asked for, not how much of it this machine has room for.
 TEST_P(SameBits, WithAShorterContext) {
   if (kEmulated) GTEST_SKIP() << kTooSlow;
@@ -240,6 +357,7 @@ TEST_P(SameBits, ThroughTheFileOfPackedWeights) {
   std::filesystem::remove_all(folder);
 }
 
+// Where these hashes change, so does kArithmeticRevision (engine/arithmetic.h).
 std::vector<Case> Cases() {
 #ifdef __SANITIZE_THREAD__  // the threads do the same whatever the type
   return {{"q8_0", KvType::kInt8, 100, 0xa6abdbf97239532e}};
@@ -255,12 +373,13 @@ std::vector<Case> Cases() {
           {"q6_k", KvType::kF16, 100, 0x6f568c8deb48f253}};
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, SameBits, testing::ValuesIn(Cases()),
-                         [](const testing::TestParamInfo<Case>& test) {
-                           return absl::StrCat(test.param.type, "_",
-                                               std::string(Name(test.param.kv_type)), "_",
-                                               test.param.prompt_tokens);
-                         });
+std::string CaseName(const testing::TestParamInfo<Case>& test) {
+  return absl::StrCat(test.param.type, "_", std::string(Name(test.param.kv_type)), "_",
+                      test.param.prompt_tokens);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, SameBits, testing::ValuesIn(Cases()), CaseName);
+INSTANTIATE_TEST_SUITE_P(Formats, SameBitsOfThePrompt, testing::ValuesIn(Cases()), CaseName);
 
 }  // namespace
 }  // namespace hearth

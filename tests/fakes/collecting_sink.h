@@ -17,6 +17,10 @@ class CollectingSink final : public EventSink {
     const std::lock_guard lock(mutex_);
     if (const auto* token = std::get_if<Token>(&event)) tokens_.push_back(token->id);
     if (const auto* progress = std::get_if<Progress>(&event)) progress_.push_back(*progress);
+    if (const auto* prompt = std::get_if<PromptTokens>(&event)) prompt_tokens_.push_back(*prompt);
+    if (const auto* embedding = std::get_if<Embedding>(&event)) {
+      embeddings_.push_back(embedding->values);
+    }
     if (const auto* finish = std::get_if<Finish>(&event)) {
       events_after_finish_ += finish_.has_value();
       finish_ = *finish;
@@ -44,6 +48,14 @@ class CollectingSink final : public EventSink {
     const std::lock_guard lock(mutex_);
     return progress_;
   }
+  std::vector<PromptTokens> prompt_tokens() const {
+    const std::lock_guard lock(mutex_);
+    return prompt_tokens_;
+  }
+  std::vector<std::vector<float>> embeddings() const {
+    const std::lock_guard lock(mutex_);
+    return embeddings_;
+  }
   int events_after_finish() const {
     const std::lock_guard lock(mutex_);
     return events_after_finish_;
@@ -54,6 +66,8 @@ class CollectingSink final : public EventSink {
   std::condition_variable changed_;
   std::vector<TokenId> tokens_;
   std::vector<Progress> progress_;
+  std::vector<PromptTokens> prompt_tokens_;
+  std::vector<std::vector<float>> embeddings_;
   std::optional<Finish> finish_;
   int events_after_finish_ = 0;
 };

@@ -33,11 +33,23 @@ void Add(const ToolCallOutput& output, Result& result) {
   }
 }
 
-Result Parse(std::string_view text, size_t part) {
-  ToolCallParser parser;
+// Text, or one of the markers.
+struct Piece {
+  enum Kind { kText, kOpen, kClose } kind;
+  std::string text = {};
+};
+
+Result Parse(const std::vector<Piece>& pieces, size_t part) {
+  ToolCallParser parser("functools");
   Result result;
-  for (; !text.empty(); text.remove_prefix(std::min(part, text.size()))) {
-    Add(parser.Push(text.substr(0, part)), result);
+  for (const Piece& piece : pieces) {
+    if (piece.kind != Piece::kText) {
+      Add(piece.kind == Piece::kOpen ? parser.Open() : parser.Close(), result);
+    }
+    for (std::string_view text = piece.text; !text.empty();
+         text.remove_prefix(std::min(part, text.size()))) {
+      Add(parser.Push(text.substr(0, part)), result);
+    }
   }
   Add(parser.Finish(), result);
   result.broken = parser.broken();
@@ -50,20 +62,27 @@ Result Parse(std::string_view text, size_t part) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace hearth;
   // The words that matter are rare among random bytes.
-  constexpr std::string_view kWords[] = {"functools[",      "<|tool_call|>",    "<|/tool_call|>",
-                                         "{\"name\":\"f\"", ",\"arguments\":{", "}]"};
-  std::string text;
+  constexpr std::string_view kWords[] = {"functools[",       "",  "", "{\"name\":\"f\"",
+                                         ",\"arguments\":{", "}]"};
+  constexpr uint8_t kOpen = 1, kClose = 2;
+  std::vector<Piece> pieces = {{Piece::kText}};
+  size_t length = 0;
   for (size_t i = 0; i < std::min<size_t>(size, 4096); ++i) {
-    if (data[i] < std::size(kWords)) {
-      text += kWords[data[i]];
-    } else {
-      text.push_back(static_cast<char>(data[i]));
+    if (data[i] == kOpen || data[i] == kClose) {
+      pieces.push_back({data[i] == kOpen ? Piece::kOpen : Piece::kClose});
+      pieces.push_back({Piece::kText});
+      continue;
     }
+    const char byte = static_cast<char>(data[i]);
+    const std::string_view word =
+        data[i] < std::size(kWords) ? kWords[data[i]] : std::string_view(&byte, 1);
+    pieces.back().text += word;
+    length += word.size();
   }
-  const Result whole = Parse(text, text.size());
-  for (const size_t part : {1, 2, 7}) HEARTH_CHECK(Parse(text, part) == whole);
+  const Result whole = Parse(pieces, std::string::npos);
+  for (const size_t part : {1, 2, 7}) HEARTH_CHECK(Parse(pieces, part) == whole);
   if (whole.calls.empty() && !whole.broken) {
-    HEARTH_CHECK(whole.text.size() <= text.size());
+    HEARTH_CHECK(whole.text.size() <= length);
   }
   return 0;
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <limits>
 #include <memory>
@@ -59,27 +60,52 @@ struct Loaded {
 
   // Logits after the last token, computed in chunks through a paged f16 cache.
   std::vector<float> Logits(const std::vector<TokenId>& tokens, RopeRegime regime, size_t chunk) {
+    std::vector<float> logits;
+    Forward(tokens, regime, chunk, [&](int32_t count) {
+      const float* row = model->Logits({count - 1});
+      logits.assign(row, row + checkpoint.hparams.vocab);
+    });
+    return logits;
+  }
+
+  // Of every token; in each chunk they are asked for from the back, which must not matter.
+  std::vector<std::vector<float>> HiddenStates(const std::vector<TokenId>& tokens,
+                                               RopeRegime regime, size_t chunk) {
+    const int32_t width = checkpoint.hparams.embedding;
+    std::vector<std::vector<float>> states;
+    Forward(tokens, regime, chunk, [&](int32_t count) {
+      std::vector<int32_t> rows(count);
+      std::iota(rows.rbegin(), rows.rend(), 0);
+      const float* row = model->HiddenStates(rows);
+      const size_t before = states.size();
+      states.resize(before + count);
+      for (const int32_t i : rows) {
+        states[before + i].assign(row, row + width);
+        row += width;
+      }
+    });
+    return states;
+  }
+
+  // Calls look(number of tokens) after each chunk.
+  void Forward(const std::vector<TokenId>& tokens, RopeRegime regime, size_t chunk,
+               const std::function<void(int32_t count)>& look) {
     const auto blocks_needed = static_cast<int32_t>(tokens.size() / kBlockTokens + 1);
     KvStore kv = *KvStore::Create(kv_layers, KvType::kF16, blocks_needed);
     std::vector<BlockId> table(blocks_needed);
     std::iota(table.rbegin(), table.rend(), 0);  // not in memory order
-    float* row = nullptr;
     for (size_t start = 0; start < tokens.size(); start += chunk) {
       const size_t count = std::min(chunk, tokens.size() - start);
-      const bool last = start + count == tokens.size();
       Batch batch;
       batch.entries.push_back({.request = 1,
                                .tokens = absl::MakeConstSpan(tokens).subspan(start, count),
                                .start = static_cast<int32_t>(start),
                                .blocks = table,
-                               .regime = regime,
-                               .logit_rows = last ? 1 : 0,
-                               .draws = last});
+                               .regime = regime});
       batch.num_tokens = static_cast<int32_t>(count);
-      batch.num_logit_rows = last ? 1 : 0;
-      row = model->Forward(batch, kv);
+      model->Forward(batch, kv);
+      look(static_cast<int32_t>(count));
     }
-    return std::vector<float>(row, row + checkpoint.hparams.vocab);
   }
 };
 
@@ -110,6 +136,25 @@ TEST(Decoder, Phi3EqualsTheReferenceInBothRopeRegimes) {
   ExpectClose(phi3.Logits(tokens, RopeRegime::kShort, 33), shorts);
   ExpectClose(phi3.Logits(tokens, RopeRegime::kLong, 33), longs);
   EXPECT_NE(shorts, longs) << "the regimes must differ for this test to mean anything";
+}
+
+template <typename T>
+std::vector<T> Joined(const std::vector<std::vector<T>>& rows) {
+  std::vector<T> all;
+  for (const std::vector<T>& row : rows) all.insert(all.end(), row.begin(), row.end());
+  return all;
+}
+
+TEST(Decoder, HiddenStatesEqualTheReference) {
+  for (const char* name : {"tiny-f32", "llama-tiny-f32"}) {
+    Loaded loaded(name);
+    const std::vector<TokenId> tokens = Tokens(70, loaded.checkpoint.hparams.vocab);
+    const auto expected = ReferenceHiddenStates(loaded.checkpoint, tokens, RopeRegime::kShort);
+    const auto states = loaded.HiddenStates(tokens, RopeRegime::kShort, 33);
+    ASSERT_EQ(states.size(), expected.size());
+    ExpectClose(Joined(states), Joined(expected));
+    EXPECT_EQ(states, loaded.HiddenStates(tokens, RopeRegime::kShort, 7)) << name;
+  }
 }
 
 TEST(Decoder, LlamaEqualsTheReferenceWithOddWidths) {

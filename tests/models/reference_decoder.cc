@@ -26,7 +26,7 @@ class Reference {
     }
   }
 
-  Vector Run(const std::vector<TokenId>& tokens) {
+  Rows HiddenStates(const std::vector<TokenId>& tokens) {
     const Vector embedding = Load("token_embd.weight");
     Rows x;
     for (TokenId id : tokens) {
@@ -38,8 +38,13 @@ class Reference {
       AddAttention(block, x);
       for (Vector& row : x) AddFeedForward(block, row);
     }
-    const Vector last = Norm(x.back(), Load("output_norm.weight"));
-    return Times(file_.Has("output.weight") ? Load("output.weight") : embedding, last);
+    for (Vector& row : x) row = Norm(row, Load("output_norm.weight"));
+    return x;
+  }
+
+  Vector Logits(const Vector& hidden) {
+    const char* head = file_.Has("output.weight") ? "output.weight" : "token_embd.weight";
+    return Times(Load(head), hidden);
   }
 
  private:
@@ -152,7 +157,14 @@ class Reference {
 
 std::vector<double> ReferenceLogits(const Checkpoint& checkpoint,
                                     const std::vector<TokenId>& tokens, RopeRegime regime) {
-  return Reference(checkpoint, regime).Run(tokens);
+  Reference reference(checkpoint, regime);
+  return reference.Logits(reference.HiddenStates(tokens).back());
+}
+
+std::vector<std::vector<double>> ReferenceHiddenStates(const Checkpoint& checkpoint,
+                                                       const std::vector<TokenId>& tokens,
+                                                       RopeRegime regime) {
+  return Reference(checkpoint, regime).HiddenStates(tokens);
 }
 
 }  // namespace hearth

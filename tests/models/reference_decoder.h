@@ -14,6 +14,11 @@ namespace hearth {
 std::vector<double> ReferenceLogits(const Checkpoint& checkpoint,
                                     const std::vector<TokenId>& tokens, RopeRegime regime);
 
+// The hidden state of each of them after the final norm.
+std::vector<std::vector<double>> ReferenceHiddenStates(const Checkpoint& checkpoint,
+                                                       const std::vector<TokenId>& tokens,
+                                                       RopeRegime regime);
+
 }  // namespace hearth
 
 #endif  // HEARTH_TESTS_MODELS_REFERENCE_DECODER_H_

@@ -111,7 +111,7 @@ TEST(Draw, F21_ABanDoesNotHideANan) {
   EXPECT_FALSE(Draw(request, {0, kNaN, 0}).ok());
 }
 
-TEST(Draw, F21_EverythingExcludedIsAnError) {
+TEST(Draw, F21_P31_EverythingExcludedIsAnError) {
   for (Request request : {Greedy(), AtTemperature(1)}) {
     EXPECT_EQ(Draw(request, {-kInfinity, -kInfinity}).status().code(), absl::StatusCode::kInternal);
     request.stop_tokens = {0, 1};
@@ -407,6 +407,26 @@ TEST(Logprobs, SumToOneOverALargeRow) {
     EXPECT_GE(row[token->top[i - 1].token], row[token->top[i].token]);
     EXPECT_NEAR(token->top[i].logprob, expected[token->top[i].token], 1e-5);
   }
+}
+
+// What is foretold of a given token equals what is reported when it is drawn.
+TEST(Logprobs, ForetellSaysWhatDrawWould) {
+  Request request = Greedy();
+  request.top_logprobs = 3;
+  const auto drawn = Draw(request, kRow);
+  const auto foretold = Foretell(kRow, drawn->id, 3);
+  ASSERT_TRUE(foretold.ok());
+  EXPECT_EQ(foretold->id, drawn->id);
+  EXPECT_EQ(foretold->logprob.logprob, drawn->logprob.logprob);
+  ASSERT_EQ(foretold->top.size(), 3u);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(foretold->top[i].token, drawn->top[i].token);
+    EXPECT_EQ(foretold->top[i].logprob, drawn->top[i].logprob);
+  }
+  EXPECT_NEAR(Foretell(kRow, 0, 0)->logprob.logprob, LogSoftmax(kRow)[0], 1e-6);
+  std::vector<float> bad = kRow;
+  bad[2] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_TRUE(absl::IsInternal(Foretell(bad, 0, 3).status()));  // F21
 }
 
 TEST(Logprobs, NoneZeroAndMoreThanTheVocabulary) {

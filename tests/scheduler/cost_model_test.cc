@@ -16,14 +16,14 @@ using std::chrono::nanoseconds;
 
 const std::vector<TokenId> kTokens(4096, 1);
 
-Batch OneEntry(int32_t tokens, int32_t start = 0) {
+Batch OneEntry(int32_t tokens, int32_t start = 0, int32_t logit_rows = 0) {
   Batch batch;
   batch.entries.push_back({.request = 1,
                            .tokens = absl::MakeConstSpan(kTokens).first(tokens),
                            .start = start,
                            .blocks = {},
                            .regime = RopeRegime::kShort,
-                           .logit_rows = 0,
+                           .logit_rows = logit_rows,
                            .draws = false});
   batch.num_tokens = tokens;
   return batch;
@@ -39,13 +39,15 @@ double TrueMilliseconds(int32_t tokens, int32_t start) {
   return 70 + 0.5 * tokens + 2e-6 * attended;
 }
 
-TEST(CostModel, StartsWithABlockAndNeverGivesLess) {
+TEST(CostModel, StartsWithTheLeastChunkAndNeverGivesLess) {
   CostModel model(512);
-  EXPECT_EQ(model.BudgetFor(milliseconds(250)).max_tokens, kBlockTokens);
+  EXPECT_EQ(model.BudgetFor(milliseconds(250)).max_tokens, CostModel::kLeastChunk);
+  EXPECT_EQ(model.BudgetFor(milliseconds(250)).min_chunk, CostModel::kLeastChunk);
   model.Observe(OneEntry(512), Milliseconds(100000));
-  EXPECT_EQ(model.BudgetFor(milliseconds(250)).max_tokens, kBlockTokens);
-  EXPECT_EQ(model.BudgetFor(milliseconds(0)).max_tokens, kBlockTokens);
-  EXPECT_EQ(CostModel(8).BudgetFor(milliseconds(250)).max_tokens, 8);
+  EXPECT_EQ(model.BudgetFor(milliseconds(250)).max_tokens, CostModel::kLeastChunk);
+  EXPECT_EQ(model.BudgetFor(milliseconds(0)).max_tokens, CostModel::kLeastChunk);
+  EXPECT_EQ(model.BudgetFor(milliseconds(0)).min_chunk, CostModel::kLeastChunk);
+  EXPECT_EQ(CostModel(3).BudgetFor(milliseconds(250)).max_tokens, 3);
 }
 
 TEST(CostModel, LearnsAMachineAndKeepsTheTarget) {
@@ -61,6 +63,25 @@ TEST(CostModel, LearnsAMachineAndKeepsTheTarget) {
   model.Observe(OneEntry(1, 100), Milliseconds(TrueMilliseconds(1, 100)));
   EXPECT_NEAR(model.BudgetFor(milliseconds(250)).max_tokens, 360, 40);
   EXPECT_NEAR(model.BudgetFor(milliseconds(120)).max_tokens, 100, 15);
+}
+
+// 40 ms for the weights, 2 for each token and 4 for each row of logits.
+TEST(CostModel, TellsRowsOfLogitsFromTokens) {
+  std::mt19937 random(7);
+  CostModel model(512);
+  for (int i = 0; i < 300; ++i) {
+    const int32_t tokens = 1 + static_cast<int32_t>(random() % (i % 3 == 0 ? 8 : 200));
+    const int32_t rows = i % 3 == 2 ? 1 : tokens;
+    const double noise = 0.97 + 0.06 * (random() % 1000) / 1000.0;
+    model.Observe(OneEntry(tokens, 0, rows), Milliseconds((40 + 2 * tokens + 4 * rows) * noise));
+  }
+  const Budget budget = model.BudgetFor(milliseconds(240));
+  EXPECT_NEAR(budget.max_tokens, 100, 10);
+  EXPECT_NEAR(budget.row_tokens, 2, 0.3);
+  EXPECT_NEAR(duration<double>(model.Expect(10, 0, 10)).count(), 0.100, 0.010);
+  // Where every batch stays within the target, rows have a part of its room.
+  EXPECT_EQ(model.BudgetFor(milliseconds(4040)).max_tokens, 512);
+  EXPECT_NEAR(model.BudgetFor(milliseconds(4040)).row_tokens, 4 * 512 / 4000.0, 0.06);
 }
 
 // The loop that the engine closes: the budget decides the next step, which teaches the model.
@@ -121,7 +142,7 @@ TEST(CostModel, DegenerateDataGiveACarefulBudget) {
   EXPECT_NEAR(model.BudgetFor(milliseconds(250)).max_tokens, 50, 1);           // 5 ms for each
   for (int i = 0; i < 100; ++i) model.Observe(OneEntry(64), Milliseconds(1));  // faster: nonsense
   const Budget budget = model.BudgetFor(milliseconds(250));
-  EXPECT_GE(budget.max_tokens, kBlockTokens);
+  EXPECT_GE(budget.max_tokens, CostModel::kLeastChunk);
   EXPECT_LE(budget.max_tokens, 512);
 }
 
@@ -130,7 +151,7 @@ TEST(CostModel, IgnoresWhatSaysNothing) {
   model.Observe(Batch{}, milliseconds(5));
   model.Observe(OneEntry(5), nanoseconds(0));
   model.Observe(OneEntry(5), nanoseconds(-3));
-  EXPECT_EQ(model.BudgetFor(milliseconds(250)).max_tokens, kBlockTokens);
+  EXPECT_EQ(model.BudgetFor(milliseconds(250)).max_tokens, CostModel::kLeastChunk);
 }
 
 }  // namespace

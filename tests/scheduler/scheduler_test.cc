@@ -154,7 +154,6 @@ TEST(Schedule, PromptsGoInChunksAndReportProgress) {
   Batch batch = driver.Schedule({40, 40});
   EXPECT_FALSE(driver.scheduler.decoding());
   EXPECT_EQ(batch.entries[0].logit_rows, 0);
-  EXPECT_EQ(batch.num_logit_rows, 0);
   EXPECT_EQ(batch.entries[0].blocks.size(), 2u);  // as positions need them
   driver.Apply(batch);
   driver.Step({500, 50});
@@ -204,6 +203,34 @@ TEST(Schedule, ABudgetTooSmallStillServesStreamsAndOnePrompt) {
   const Batch batch = driver.Schedule({1, 1});
   EXPECT_THAT(Sizes(batch), ElementsAre(1, 1, 1, 1, 1, 1));
   EXPECT_EQ(batch.entries.back().request, prompt);
+}
+
+TEST(Schedule, PromptsGetTheLeastChunkWhateverDecodes) {
+  Driver driver(Options(64));
+  for (int i = 0; i < 5; ++i) driver.Add(Ask({i}, 50));
+  driver.Step();
+  driver.Add(Ask(Tokens(40, 500), 2));
+  const Budget tight{.max_tokens = 1, .max_chunk = 64, .min_chunk = 8};
+  EXPECT_THAT(Sizes(driver.Schedule(tight)), ElementsAre(1, 1, 1, 1, 1, 8));  // it is admitted
+  driver.Add(Ask(Tokens(40, 600), 2));
+  driver.Apply(driver.Schedule(tight));
+  EXPECT_THAT(Sizes(driver.Schedule(tight)), ElementsAre(1, 1, 1, 1, 1, 8));
+}
+
+TEST(Schedule, RowsOfLogitsTakeTheirPartOfTheBudget) {
+  Driver driver(Options(64));
+  const Budget budget{.max_tokens = 60, .max_chunk = 512, .min_chunk = 1, .row_tokens = 2};
+  Request echo = Ask(Tokens(100), 5);
+  echo.prompt_logits_from = 41;  // the first 40 tokens foretell nothing that is asked for
+  driver.Add(echo);
+  driver.Add(Ask(Tokens(100, 500), 5));
+  driver.Add(Ask(Tokens(100, 700), 5));
+  EXPECT_THAT(Sizes(driver.Schedule(budget)), ElementsAre(46, 2));  // 46 with 6 rows, and 2
+  driver.Apply(driver.Schedule(budget));
+  EXPECT_THAT(Sizes(driver.Schedule(budget)), ElementsAre(20));  // each with a row
+  driver.Apply(driver.Schedule(budget));
+  const Budget dear{.max_tokens = 60, .max_chunk = 512, .min_chunk = 1, .row_tokens = 100};
+  EXPECT_THAT(Sizes(driver.Schedule(dear)), ElementsAre(1)) << "goes on all the same";
 }
 
 TEST(Finish, MaxTokensStopTokensAndMinTokens) {
@@ -371,7 +398,7 @@ TEST(Preemption, PromptLogitsAreNotComputedAgain) {
   Driver driver(Options(6));
   driver.Add(Ask(Tokens(31, 0), 80));
   Request request = Ask(Tokens(95, 100), 80);
-  request.prompt_logits = true;
+  request.prompt_logits_from = 0;
   const RequestId all = driver.Add(request);
   int32_t rows = 0;
   for (int i = 0; i < 1000 && !driver.scheduler.idle(); ++i) {
@@ -381,11 +408,162 @@ TEST(Preemption, PromptLogitsAreNotComputedAgain) {
       EXPECT_LE(entry.logit_rows, static_cast<int32_t>(entry.tokens.size()));
       if (entry.request == all) rows += entry.logit_rows;
     }
-    EXPECT_LE(batch.num_logit_rows, 16);
     driver.Apply(batch);
   }
   EXPECT_GT(driver.scheduler.stats().preemptions, 0u);
   EXPECT_EQ(rows, 95 + 79);
+}
+
+TEST(Prompt, EndsWhenNothingIsToBeDrawn) {
+  Driver driver(Options(16));
+  Request request = Ask(Tokens(70), 0);
+  request.pooling = Pooling::kLast;
+  const RequestId id = driver.Add(request);
+  int32_t pooled = 0;
+  for (int i = 0; i < 100 && !driver.scheduler.idle(); ++i) {
+    const Batch batch = driver.Schedule({32, 32});
+    for (const BatchEntry& entry : batch.entries) {
+      EXPECT_FALSE(entry.draws);
+      EXPECT_EQ(entry.logit_rows, 0);
+      pooled += entry.pooled_rows;
+    }
+    driver.Apply(batch);
+  }
+  EXPECT_EQ(pooled, 1);
+  EXPECT_EQ(driver.finish[id].reason, FinishReason::kLength);
+  EXPECT_TRUE(driver.finish[id].status.ok());
+  EXPECT_EQ(driver.finish[id].completion_tokens, 0);
+  EXPECT_EQ(driver.progress[id].back().computed_tokens, 70);
+  EXPECT_EQ(driver.scheduler.stats().blocks_cached, 2);
+}
+
+// What is in front of the first token that is wanted may come from the cache, and nothing else.
+TEST(Prompt, TakesTheCachedPrefixInFrontOfWhatIsAsked) {
+  Driver driver(Options(64));
+  driver.Add(Ask(Tokens(200), 1));
+  driver.RunUntilIdle();
+  const auto cached = [&](int32_t from, Pooling pooling) {
+    Request request = Ask(Tokens(200), 0);
+    request.prompt_logits_from = from;
+    request.pooling = pooling;
+    const RequestId id = driver.Add(request);
+    driver.RunUntilIdle();
+    return driver.finish[id].cached_tokens;
+  };
+  EXPECT_EQ(cached(0, Pooling::kNone), 0);
+  EXPECT_EQ(cached(1, Pooling::kNone), 0);
+  EXPECT_EQ(cached(64, Pooling::kNone), 32);  // token 63 foretells it
+  EXPECT_EQ(cached(65, Pooling::kNone), 64);
+  EXPECT_EQ(cached(1000, Pooling::kLast), 192);
+  EXPECT_EQ(cached(-1, Pooling::kLast), 192);
+  EXPECT_EQ(cached(-1, Pooling::kMean), 0);
+}
+
+TEST(Prompt, WhatFailsEndsWithAnError) {
+  Driver driver(Options(16));
+  Request request = Ask(Tokens(40), 0);
+  request.pooling = Pooling::kMean;
+  const RequestId bad = driver.Add(request);
+  const RequestId good = driver.Add(Ask(Tokens(40, 500), 3));
+  const Batch batch = driver.Schedule();
+  driver.scheduler.Fail(bad, absl::InternalError("not finite"));
+  driver.Apply(batch);
+  driver.RunUntilIdle();
+  EXPECT_EQ(driver.finish[bad].reason, FinishReason::kError);
+  EXPECT_TRUE(absl::IsInternal(driver.finish[bad].status));
+  EXPECT_TRUE(driver.finish[good].status.ok());
+}
+
+Request PinOf(std::vector<TokenId> prefix, const std::string& name) {
+  Request request = Ask(std::move(prefix), 0);
+  request.pin = name;
+  return request;
+}
+
+TEST(Pins, StayWhileOthersAreEvicted) {
+  Driver driver(Options(16));
+  driver.Add(PinOf(Tokens(100), "system"));
+  driver.RunUntilIdle();
+  EXPECT_EQ(driver.scheduler.stats().blocks_pinned, 3);
+  EXPECT_EQ(driver.scheduler.stats().blocks_used, 3);
+  for (int i = 0; i < 20; ++i) driver.Add(Ask(Tokens(150, 5000 + 200 * i), 60));
+  driver.RunUntilIdle();
+  EXPECT_GT(driver.scheduler.stats().preemptions, 0u);
+  const RequestId id = driver.Add(Ask(Tokens(120), 1));
+  driver.RunUntilIdle();
+  EXPECT_EQ(driver.finish[id].cached_tokens, 96);
+  EXPECT_TRUE(driver.scheduler.Unpin("system"));
+  EXPECT_FALSE(driver.scheduler.Unpin("system"));
+  driver.scheduler.CheckInvariants();
+  EXPECT_EQ(driver.scheduler.stats().blocks_pinned, 0);
+  EXPECT_EQ(driver.scheduler.stats().blocks_used, 0);
+}
+
+TEST(Pins, HoldAQuarterOfThePoolAtMost) {
+  Driver driver(Options(16));
+  driver.Add(PinOf(Tokens(96), "a"));
+  driver.RunUntilIdle();
+  const auto refusal = [&](Request request) {
+    return driver.scheduler.Add(1000, std::move(request), driver.now);
+  };
+  EXPECT_TRUE(absl::IsResourceExhausted(refusal(PinOf(Tokens(64, 500), "b"))));
+  EXPECT_TRUE(absl::IsInvalidArgument(refusal(PinOf(Tokens(31), "b"))));  // fills no block
+  driver.Add(PinOf(Tokens(128, 500), "a"));                               // replaces the older one
+  driver.RunUntilIdle();
+  EXPECT_EQ(driver.scheduler.stats().blocks_pinned, 4);
+  driver.scheduler.FlushPrefixCache();
+  EXPECT_EQ(driver.scheduler.stats().blocks_pinned, 0);
+  // Each of two alone has room; the second finds it taken when it is computed.
+  const RequestId first = driver.Add(PinOf(Tokens(96), "a"));
+  const RequestId second = driver.Add(PinOf(Tokens(96, 500), "b"));
+  driver.RunUntilIdle();
+  EXPECT_TRUE(driver.finish[first].status.ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(driver.finish[second].status));
+}
+
+TEST(Pins, YieldOnlyToWhatDoesNotFitAloneBesideThem) {
+  Driver driver(Options(16));
+  driver.Add(PinOf(Tokens(64), "older"));
+  driver.RunUntilIdle();
+  driver.Add(PinOf(Tokens(64, 500), "newer"));
+  driver.RunUntilIdle();
+  driver.Add(Ask(Tokens(300, 1000), 30));
+  driver.RunUntilIdle();
+  EXPECT_EQ(driver.scheduler.stats().blocks_pinned, 4);
+  const RequestId grows = driver.Add(Ask(Tokens(300, 2000), 140));  // to 14 blocks
+  driver.RunUntilIdle();
+  EXPECT_TRUE(driver.finish[grows].status.ok());
+  EXPECT_EQ(driver.scheduler.stats().blocks_pinned, 2);
+  const RequestId all = driver.Add(Ask(Tokens(500, 3000), 10));
+  driver.RunUntilIdle();
+  EXPECT_TRUE(driver.finish[all].status.ok());
+  EXPECT_EQ(driver.scheduler.stats().blocks_pinned, 0);
+}
+
+// The cache finds blocks by their keys, of which two may be the same: then one is not found.
+TEST(Pins, TellOfAKeyThatAnotherPrefixHas) {
+  SchedulerOptions options = Options(16);
+  options.prefix_key = [](uint64_t, absl::Span<const TokenId> tokens) {
+    return static_cast<uint64_t>(tokens.front() < 64);
+  };
+  Driver driver(options);
+  driver.Add(Ask(Tokens(32, 500), 1));
+  driver.RunUntilIdle();
+  for (const int32_t first : {600, 40}) {  // the first block, and one behind it
+    const RequestId id = driver.Add(PinOf(Tokens(64, first), "a"));
+    driver.RunUntilIdle();
+    EXPECT_TRUE(absl::IsUnavailable(driver.finish[id].status)) << driver.finish[id].status;
+    EXPECT_THAT(std::string(driver.finish[id].status.message()), testing::HasSubstr("same key"));
+  }
+  EXPECT_EQ(driver.scheduler.stats().blocks_pinned, 0);
+}
+
+TEST(Pins, NeedThePrefixCache) {
+  SchedulerOptions options = Options(16);
+  options.prefix_cache = false;
+  Driver driver(options);
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(driver.scheduler.Add(1, PinOf(Tokens(64), "a"), driver.now)));
 }
 
 // Each fits alone and both together do not: the younger must not take from the older, nor both

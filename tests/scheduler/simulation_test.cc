@@ -82,6 +82,8 @@ struct Client {  // the far side of one request
   Request request;
   Alone alone;
   int32_t error_at = -1;  // output index at which the engine's draw fails
+  int32_t foretold = 0;   // positions whose logits were computed, those that were drawn from too
+  int32_t pooled = 0;
   std::vector<TokenId> received;
   std::optional<Progress> progress;
   std::optional<Finish> finish;
@@ -96,9 +98,10 @@ struct Client {  // the far side of one request
 struct Load {  // what kind of run it is
   SchedulerOptions options;
   int requests = 0;
-  int cancel_percent = 0;    // per step
-  int deadline_percent = 0;  // per request
-  int error_percent = 0;     // per request
+  int cancel_percent = 0;     // per step
+  int deadline_percent = 0;   // per request
+  int error_percent = 0;      // per request
+  int of_prompt_percent = 0;  // per request
   int32_t max_prompt = 0;
   int32_t max_output = 0;
   int32_t max_budget = 0;
@@ -150,6 +153,7 @@ class Simulation {
     }
     const int32_t capacity = load_.options.num_blocks * kBlockTokens + 1 - length;
     request.max_tokens = 1 + Below(std::min(load_.max_output, capacity));
+    AskOfThePrompt(request);
     request.min_tokens = Below(3) ? 0 : Below(request.max_tokens + 1);
     for (int i = std::max(0, Below(5) - 2); i > 0; --i)
       request.stop_tokens.push_back(Below(kVocabulary));
@@ -161,6 +165,19 @@ class Simulation {
     return request;
   }
 
+  // Some want something of their prompt, some of them nothing else.
+  void AskOfThePrompt(Request& request) {
+    if (!Percent(load_.of_prompt_percent)) return;
+    const auto length = static_cast<int32_t>(request.prompt.size());
+    request.pooling = static_cast<Pooling>(Below(3));
+    request.prompt_logits_from = Below(2) ? Below(length + 1) : -1;
+    const bool pins = load_.options.prefix_cache && Below(2) == 0;
+    if (pins) request.pin = std::string(1, static_cast<char>('a' + Below(3)));
+    const bool of_prompt =
+        request.prompt_logits_from >= 0 || request.pooling != Pooling::kNone || pins;
+    if (pins || (of_prompt && Below(2))) request.max_tokens = 0;
+  }
+
   int AddRequests() {
     Request request = RandomRequest();
     const int choices = Below(4) == 0 ? 1 + Below(4) : 1;
@@ -169,12 +186,15 @@ class Simulation {
       const bool full = scheduler_.stats().queued >= load_.options.max_queued;
       const RequestId id = ++last_id_;
       const absl::Status status = scheduler_.Add(id, request, now_);
-      EXPECT_EQ(status.ok(), !full) << status;
+      EXPECT_TRUE(status.ok() || full || !request.pin.empty()) << status;
+      EXPECT_FALSE(status.ok() && full);
       if (!status.ok()) continue;
       Client& client = clients_[id];
       client.request = request;
       client.alone = RunAlone(request);
-      if (Percent(load_.error_percent)) client.error_at = Below(request.max_tokens);
+      if (request.max_tokens > 0 && Percent(load_.error_percent)) {
+        client.error_at = Below(request.max_tokens);
+      }
     }
     return choices;
   }
@@ -209,7 +229,6 @@ class Simulation {
                   bool preempted) {
     std::set<RequestId> ids;
     int32_t tokens = 0;
-    int32_t rows = 0;
     for (const BatchEntry& entry : batch.entries) {
       EXPECT_TRUE(ids.insert(entry.request).second);
       EXPECT_FALSE(clients_.at(entry.request).finish) << "computed after its end";
@@ -219,10 +238,13 @@ class Simulation {
       EXPECT_LE(size, budget.max_chunk);
       EXPECT_EQ(entry.blocks.size(), (entry.start + size + kBlockTokens - 1) / kBlockTokens);
       tokens += size;
-      rows += entry.logit_rows;
+      Client& client = clients_.at(entry.request);
+      EXPECT_GE(entry.logit_rows, entry.draws ? 1 : 0);
+      EXPECT_LE(std::max(entry.logit_rows, entry.pooled_rows), size);
+      client.foretold += entry.logit_rows;
+      client.pooled += entry.pooled_rows;
     }
     EXPECT_EQ(tokens, batch.num_tokens);
-    EXPECT_EQ(rows, batch.num_logit_rows);
     EXPECT_LE(tokens, std::max(budget.max_tokens, scheduler_.stats().running));
     EXPECT_LE(tokens, load_.options.max_batch_tokens);
     EXPECT_EQ(batch.empty(), scheduler_.idle()) << "a step without progress";
@@ -322,17 +344,37 @@ class Simulation {
       EXPECT_EQ(finish.reason, client.alone.reason);
       EXPECT_EQ(client.progress->computed_tokens, client.progress->prompt_tokens);
       EXPECT_EQ(finish.cached_tokens, client.progress->cached_tokens);
+      CheckOfThePrompt(client);
     } else if (finish.reason == FinishReason::kError) {
       CheckError(client);
     }
   }
 
+  // Each row that was asked for was computed once, whatever was cached and preempted.
+  void CheckOfThePrompt(const Client& client) {
+    const Request& request = client.request;
+    const auto length = static_cast<int32_t>(request.prompt.size());
+    const int32_t drawn = client.finish->completion_tokens;
+    const int32_t from = request.prompt_logits_from;
+    int32_t rows = drawn;
+    if (from >= 0) rows = length - std::max(0, from - 1) + std::max(0, drawn - 1);
+    EXPECT_EQ(client.foretold, rows);
+    EXPECT_EQ(client.pooled, request.pooling == Pooling::kNone   ? 0
+                             : request.pooling == Pooling::kLast ? 1
+                                                                 : length);
+  }
+
   void CheckError(const Client& client) {
+    const bool collides = load_.options.prefix_key == &WeakKey && !client.request.pin.empty();
     switch (client.finish->status.code()) {
       case absl::StatusCode::kInternal:
         EXPECT_EQ(static_cast<int32_t>(client.received.size()), client.error_at);
         break;
+      case absl::StatusCode::kResourceExhausted:
+        EXPECT_FALSE(client.request.pin.empty());
+        break;
       case absl::StatusCode::kUnavailable:
+        if (collides && client.progress) break;  // another prefix has one of its keys
         EXPECT_GE(now_, client.request.queue_deadline);
         EXPECT_FALSE(client.progress) << "expired in the queue after it was started";
         break;
@@ -348,8 +390,9 @@ class Simulation {
     for (const auto& [id, client] : clients_) {
       EXPECT_TRUE(client.finish) << "request " << id << " has no end";
     }
-    EXPECT_EQ(scheduler_.stats().blocks_used, 0);
+    EXPECT_LE(scheduler_.stats().blocks_used, scheduler_.stats().blocks_pinned);
     scheduler_.FlushPrefixCache();
+    EXPECT_EQ(scheduler_.stats().blocks_used, 0);
     EXPECT_EQ(scheduler_.stats().blocks_cached, 0);
     scheduler_.CheckInvariants();
   }
@@ -385,6 +428,7 @@ Load RandomLoad(uint64_t seed) {
   load.cancel_percent = below(2) ? below(15) : 0;
   load.deadline_percent = below(2) ? below(40) : 0;
   load.error_percent = below(2) ? below(20) : 0;
+  load.of_prompt_percent = below(2) ? below(60) : 0;
   load.max_budget = 1 + below(120);
   if (below(3) == 0) {  // short prompts that grow long in a small pool: it runs out all the time
     load.max_prompt = 1 + below(40);
@@ -437,7 +481,7 @@ TEST_F(SimulationTest, NoPrefixIsComputedTwice) {
     load.options.num_blocks = 2000;
     load.options.prefix_cache = true;
     load.options.prefix_key = &ChainKey;
-    load.cancel_percent = load.deadline_percent = load.error_percent = 0;
+    load.cancel_percent = load.deadline_percent = load.error_percent = load.of_prompt_percent = 0;
     Simulation simulation(seed, load);
     simulation.Run();
     if (HasFailure()) return;

@@ -45,7 +45,8 @@ void EditableGguf::RenameArchitecture(absl::string_view from, absl::string_view 
   }
 }
 
-void EditableGguf::SetTensor(absl::string_view name, absl::Span<const int64_t> shape, DType type) {
+void EditableGguf::SetTensor(absl::string_view name, absl::Span<const int64_t> shape, DType type,
+                             absl::string_view data) {
   GgufWriter one;
   one.AddTensor(name, shape, type);
   const GgufWriter::TensorEntry& entry = one.tensors[0];
@@ -57,7 +58,9 @@ void EditableGguf::SetTensor(absl::string_view name, absl::Span<const int64_t> s
     data_.emplace_back();
   }
   tensors_[index] = entry;
-  data_[index].assign(entry.bytes, '\0');
+  HEARTH_CHECK(data.empty() || data.size() == entry.bytes);
+  data_[index] = std::string(data);
+  data_[index].resize(entry.bytes, '\0');
 }
 
 std::string EditableGguf::Write(absl::string_view name) const {

@@ -20,8 +20,10 @@ class EditableGguf {
 
   // general.architecture, and the keys that begin with it.
   void RenameArchitecture(absl::string_view from, absl::string_view to);
-  // Zero data, in the place of a tensor of that name or after the last. shape: as Tensor::dims.
-  void SetTensor(absl::string_view name, absl::Span<const int64_t> shape, DType type);
+  // In the place of a tensor of that name or after the last. shape: as Tensor::dims. data: empty,
+  // which is zeros, or all of it.
+  void SetTensor(absl::string_view name, absl::Span<const int64_t> shape, DType type,
+                 absl::string_view data = {});
 
   // Writes the file under a temporary name, which the caller removes.
   std::string Write(absl::string_view name) const;
