@@ -43,10 +43,11 @@ bool KeyFailures::Count(std::chrono::steady_clock::time_point now) {
   return true;
 }
 
-absl::StatusOr<ApiKeys::Hashes> ApiKeys::ReadHashes(const std::string& path) {
+absl::Status ApiKeys::ReadFile(const std::string& path, bool admin, Keys& keys) {
   constexpr size_t kMaxKeys = 1024;
+  if (path.empty()) return absl::OkStatus();
   HEARTH_ASSIGN_OR_RETURN(const std::string content, ReadSecretFile(path));
-  Hashes hashes;
+  size_t count = 0;
   int line_number = 0;
   for (const absl::string_view raw : absl::StrSplit(content, '\n')) {
     ++line_number;
@@ -56,50 +57,63 @@ absl::StatusOr<ApiKeys::Hashes> ApiKeys::ReadHashes(const std::string& path) {
       return absl::InvalidArgumentError(absl::StrCat(
           path, ":", line_number, ": expected at most 512 printable ASCII characters, no spaces"));
     }
-    if (hashes.size() == kMaxKeys) {
+    if (++count > kMaxKeys) {
       return absl::InvalidArgumentError(absl::StrCat(path, ": more than ", kMaxKeys, " keys"));
     }
-    hashes.push_back(Sha256(line));
+    keys.push_back({Sha256(line), admin});
   }
-  if (hashes.empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": holds no key"));
-  return hashes;
+  if (count == 0) return absl::InvalidArgumentError(absl::StrCat(path, ": holds no key"));
+  return absl::OkStatus();
 }
 
-absl::StatusOr<ApiKeys> ApiKeys::Read(const std::string& path) {
+absl::StatusOr<ApiKeys> ApiKeys::Read(const std::string& path, const std::string& admin_path) {
   ApiKeys keys;
   keys.path_ = path;
+  keys.admin_path_ = admin_path;
   HEARTH_RETURN_IF_ERROR(keys.Reload());
   return keys;
 }
 
 absl::Status ApiKeys::Reload() {
-  if (empty()) return absl::OkStatus();
-  HEARTH_ASSIGN_OR_RETURN(Hashes hashes, ReadHashes(path_));
-  auto fresh = std::make_shared<const Hashes>(std::move(hashes));
+  auto fresh = std::make_shared<Keys>();
+  HEARTH_RETURN_IF_ERROR(ReadFile(path_, /*admin=*/false, *fresh));
+  HEARTH_RETURN_IF_ERROR(ReadFile(admin_path_, /*admin=*/true, *fresh));
   std::lock_guard<std::mutex> lock(shared_->mutex);
-  shared_->hashes = std::move(fresh);
+  shared_->keys = std::move(fresh);
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> ApiKeys::Authenticate(std::string_view key) const {
-  std::shared_ptr<const Hashes> hashes;
+absl::StatusOr<ApiKeys::Match> ApiKeys::Find(std::string_view hash) const {
+  std::shared_ptr<const Keys> keys;
   {
     std::lock_guard<std::mutex> lock(shared_->mutex);
-    hashes = shared_->hashes;
+    keys = shared_->keys;
   }
+  Match match;
+  for (const Key& key : *keys) {  // no early end: time tells nothing
+    const bool same = CRYPTO_memcmp(key.hash.data(), hash.data(), hash.size()) == 0;
+    match.known |= same;
+    match.admin |= same & key.admin;
+  }
+  if (match.known || shared_->failures.Count(std::chrono::steady_clock::now())) return match;
+  return WithRetryAfter(absl::ResourceExhaustedError("too many requests without a valid API key"),
+                        absl::Seconds(1));
+}
+
+absl::StatusOr<std::string> ApiKeys::Authenticate(std::string_view key) const {
   const std::string hash = Sha256(key);
-  bool known = false;
-  for (const std::string& candidate : *hashes) {  // no early end: time tells nothing
-    known |= CRYPTO_memcmp(candidate.data(), hash.data(), hash.size()) == 0;
-  }
-  if (!known && !shared_->failures.Count(std::chrono::steady_clock::now())) {
-    return WithRetryAfter(absl::ResourceExhaustedError("too many requests without a valid API key"),
-                          absl::Seconds(1));
-  }
-  if (!known) {
+  HEARTH_ASSIGN_OR_RETURN(const Match match, Find(hash));
+  if (!match.known) {
     return absl::UnauthenticatedError("a valid API key is needed: Authorization: Bearer KEY");
   }
   return absl::StrCat("key-", absl::BytesToHexString(hash.substr(0, 4)));
+}
+
+absl::Status ApiKeys::CheckAdmin(std::string_view key) const {
+  HEARTH_ASSIGN_OR_RETURN(const Match match, Find(Sha256(key)));
+  if (match.admin) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      "only a key of auth.admin_key_file may do this: Authorization: Bearer KEY");
 }
 
 }  // namespace hearth::server

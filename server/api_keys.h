@@ -1,4 +1,4 @@
-// The keys of auth.key_file: who may ask.
+// The keys of auth.key_file and auth.admin_key_file: who may ask, and who may do more.
 #ifndef HEARTH_SERVER_API_KEYS_H_
 #define HEARTH_SERVER_API_KEYS_H_
 
@@ -34,31 +34,45 @@ class KeyFailures {
 class ApiKeys {
  public:
   ApiKeys() = default;
-  // A file that others cannot open (ReadSecretFile), 1 to 1024 keys, one a line, '#' starts a
+  // Files that others cannot open (ReadSecretFile), 1 to 1024 keys each, one a line, '#' starts a
   // comment line; none for an empty path. InvalidArgument says what is wrong, never what a key is.
-  static absl::StatusOr<ApiKeys> Read(const std::string& path);
+  static absl::StatusOr<ApiKeys> Read(const std::string& path, const std::string& admin_path = "");
 
-  // Reads the file again; on an error the keys stay as they are. A key that is gone opens nothing
-  // from now on; what it has begun goes on. Of no effect on empty ones.
+  // Reads the files again; on an error the keys stay as they are. A key that is gone opens nothing
+  // from now on; what it has begun goes on.
   absl::Status Reload();
 
-  bool empty() const { return path_.empty(); }
+  bool empty() const { return path_.empty(); }  // all are let in, whether there are admins or not
+  bool has_admins() const { return !admin_path_.empty(); }
   // Constant-time in the keys; no key at all is the empty one. A match returns a name for logs and
   // fairness (not the key). Unauthenticated otherwise; ResourceExhausted when that happens too
   // often.
   absl::StatusOr<std::string> Authenticate(std::string_view key) const;
+  // PermissionDenied for a key that is no admin's; ResourceExhausted as above.
+  absl::Status CheckAdmin(std::string_view key) const;
 
  private:
-  using Hashes = std::vector<std::string>;  // SHA-256
+  struct Key {
+    std::string hash;  // SHA-256
+    bool admin;
+  };
+  using Keys = std::vector<Key>;
+  struct Match {
+    bool known = false;
+    bool admin = false;
+  };
   struct Shared {
     std::mutex mutex;
-    std::shared_ptr<const Hashes> hashes = std::make_shared<Hashes>();  // guarded by the mutex
+    std::shared_ptr<const Keys> keys = std::make_shared<Keys>();  // guarded by the mutex
     KeyFailures failures;
   };
 
-  static absl::StatusOr<Hashes> ReadHashes(const std::string& path);
+  static absl::Status ReadFile(const std::string& path, bool admin, Keys& keys);
+  // ResourceExhausted where it is not known, and that happens too often.
+  absl::StatusOr<Match> Find(std::string_view hash) const;
 
   std::string path_;
+  std::string admin_path_;
   std::unique_ptr<Shared> shared_ = std::make_unique<Shared>();
 };
 

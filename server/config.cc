@@ -34,6 +34,7 @@ void ForEachValue(Message& message, const Visit& visit) {
 }
 
 void SetDefault(Message& message, const FieldDescriptor& field) {
+  if (!field.options().HasExtension(v1::rules)) return;
   const int64_t value = field.options().GetExtension(v1::rules).by_default();
   const auto* reflection = message.GetReflection();
   switch (field.cpp_type()) {

@@ -1,5 +1,7 @@
 #include "server/daemon.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <utility>
@@ -9,13 +11,16 @@
 #include "absl/random/random.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
+#include "engine/arithmetic.h"
 #include "engine/check.h"
 #include "server/log.h"
-#include "server/session.h"
 #include "server/status.h"
+#include "server/task.h"
+#include "server/version.h"
 
 namespace hearth::server {
 namespace {
@@ -38,10 +43,11 @@ absl::Status Draining() {
 
 }  // namespace
 
-Daemon::Daemon(v1::Config config, ApiKeys keys, TlsCredentials tls)
+Daemon::Daemon(v1::Config config, ApiKeys keys, TlsCredentials tls, std::function<void()> on_stop)
     : config_(std::move(config)),
       keys_(std::move(keys)),
       tls_(std::move(tls)),
+      on_stop_(std::move(on_stop)),
       started_unix_(absl::ToUnixSeconds(absl::Now())),
       salt_key_(absl::Uniform<uint64_t>(absl::BitGen())) {}
 
@@ -75,18 +81,18 @@ absl::Status Daemon::Ready() const {
 }
 
 void Daemon::Drain(absl::Duration limit) {
-  const auto none_left = [this] { return sessions_.empty(); };
-  std::vector<std::shared_ptr<Session>> late;
+  const auto none_left = [this] { return tasks_.empty(); };
+  std::vector<std::shared_ptr<Task>> late;
   {
     std::unique_lock lock(mutex_);
     draining_ = true;
     if (left_.wait_for(lock, absl::ToChronoNanoseconds(limit), none_left)) return;
-    for (const auto& [unused, weak] : sessions_) {
-      if (std::shared_ptr<Session> session = weak.lock()) late.push_back(std::move(session));
+    for (const auto& [unused, weak] : tasks_) {
+      if (std::shared_ptr<Task> task = weak.lock()) late.push_back(std::move(task));
     }
   }
-  for (const std::shared_ptr<Session>& session : late) {
-    session->Cancel(Draining());
+  for (const std::shared_ptr<Task>& task : late) {
+    task->Cancel(Draining());
   }
   late.clear();
   // Their transports still have to write the error; a stalled one is cut by its write deadline.
@@ -95,15 +101,21 @@ void Daemon::Drain(absl::Duration limit) {
 }
 
 absl::Status Daemon::CheckModel(std::string_view name) const {
-  if (name == model_id_) return absl::OkStatus();
+  if (name.empty() || name == model_id_) return absl::OkStatus();
   return WithCode(
       WithParam(absl::NotFoundError(absl::StrCat("no such model; this daemon serves ", model_id_)),
                 "model"),
       "model_not_found");
 }
 
-uint64_t Daemon::CacheSalt(std::string_view client) const {
-  return absl::HashOf(salt_key_, client);
+std::string Daemon::system_fingerprint() const {
+  const ModelInfo& info = engine_->info();
+  return absl::StrFormat("fp_%s_a%d_%016x_%s", kVersion, kArithmeticRevision, info.fingerprint,
+                         info.kv_type);
+}
+
+uint64_t Daemon::CacheSalt(std::string_view client, std::string_view key) const {
+  return absl::HashOf(salt_key_, client, key);
 }
 
 absl::Status Daemon::CheckPeer(std::string_view peer) const {
@@ -115,6 +127,14 @@ absl::Status Daemon::CheckPeer(std::string_view peer) const {
   return absl::PermissionDeniedError("this user may not use the daemon; see listen.allowed_uids");
 }
 
+absl::Status Daemon::CheckAdmin(std::string_view peer, std::string_view key) const {
+  if (keys_.has_admins()) return keys_.CheckAdmin(key);
+  if (peer == "uid-0" || peer == absl::StrCat("uid-", geteuid())) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      "only root and the daemon's own user may do this, over a Unix socket; others need a key of "
+      "auth.admin_key_file");
+}
+
 absl::Status Daemon::Reload() {
   std::vector<std::string> errors;
   for (const absl::Status& status : {keys_.Reload(), tls_.Reload()}) {
@@ -124,22 +144,48 @@ absl::Status Daemon::Reload() {
   return absl::InvalidArgumentError(absl::StrJoin(errors, "\n"));
 }
 
-absl::Status Daemon::Register(const std::shared_ptr<Session>& session) {
+absl::Status Daemon::Register(const std::shared_ptr<Task>& task) {
   std::lock_guard lock(mutex_);
   if (draining_) return Draining();
-  sessions_[session.get()] = session;
+  tasks_[task.get()] = task;
   return absl::OkStatus();
 }
 
-void Daemon::Unregister(Session* session) {
+void Daemon::Unregister(Task* task) {
   std::lock_guard lock(mutex_);
-  sessions_.erase(session);
+  tasks_.erase(task);
   left_.notify_all();
 }
 
-int Daemon::live_sessions() const {
+int Daemon::live_tasks() const {
   std::lock_guard lock(mutex_);
-  return static_cast<int>(sessions_.size());
+  return static_cast<int>(tasks_.size());
+}
+
+bool Daemon::CancelTask(std::string_view id, std::string_view client) {
+  std::shared_ptr<Task> found;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [unused, weak] : tasks_) {
+      std::shared_ptr<Task> task = weak.lock();
+      if (task != nullptr && task->id() == id && task->client() == client) found = std::move(task);
+    }
+  }
+  if (found == nullptr) return false;
+  found->Cancel(absl::CancelledError("cancelled by its client"));
+  return true;
+}
+
+int Daemon::Stop() {
+  bool first = false;
+  int under_way = 0;
+  {
+    std::lock_guard lock(mutex_);
+    first = !draining_.exchange(true);
+    under_way = static_cast<int>(tasks_.size());
+  }
+  if (first) on_stop_();
+  return under_way;
 }
 
 }  // namespace hearth::server

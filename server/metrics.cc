@@ -52,9 +52,11 @@ void AppendEngine(const EngineStats& stats, std::vector<MetricFamily>& out) {
   gauge("hearth_requests_queued", "Requests that wait to be computed.", stats.queued);
   gauge("hearth_requests_running", "Requests that hold KV blocks.", stats.running);
   gauge("hearth_kv_blocks", "KV blocks of 32 tokens in all.", stats.blocks_total);
-  gauge("hearth_kv_blocks_used", "KV blocks held by running requests.", stats.blocks_used);
+  gauge("hearth_kv_blocks_used", "KV blocks held by running requests and pinned prefixes.",
+        stats.blocks_used);
   gauge("hearth_kv_blocks_cached", "Free KV blocks that hold a reusable prefix.",
         stats.blocks_cached);
+  gauge("hearth_kv_blocks_pinned", "KV blocks that pinned prefixes hold.", stats.blocks_pinned);
   counter("hearth_prompt_tokens_total", "Prompt tokens computed.", stats.prompt_tokens_computed);
   counter("hearth_prompt_tokens_cached_total", "Prompt tokens taken from the prefix cache.",
           stats.prompt_tokens_cached);
@@ -128,6 +130,11 @@ struct Metrics::State {
                                   .Name("hearth_requests_total")
                                   .Help("Requests answered, by route or method and status.")
                                   .Register(registry);
+  Counter& ignored_fields = BuildCounter()
+                                .Name("hearth_ignored_fields_total")
+                                .Help("Fields of requests that are in nobody's schema.")
+                                .Register(registry)
+                                .Add({});
   Family<Gauge>& connections =
       BuildGauge().Name("hearth_connections").Help("Connections now open.").Register(registry);
   Family<Counter>& shed = BuildCounter()
@@ -167,6 +174,10 @@ void Metrics::CountRequest(std::string_view transport, std::string_view route,
             {"route", std::string(route)},
             {"status", std::string(status)}})
       .Increment();
+}
+
+void Metrics::CountIgnoredFields(size_t fields) {
+  state_->ignored_fields.Increment(static_cast<double>(fields));
 }
 
 void Metrics::SetConnections(std::string_view transport, int open) {

@@ -25,11 +25,14 @@ class Metrics {
   // Seconds from a generation's start to its first token, and between two tokens of one choice.
   void ObserveTimeToFirstToken(absl::Duration d);
   void ObserveInterToken(absl::Duration d);
-  // A generation ended: "stop", "length", "cancelled", "error". Duration from start to end.
+  // A generation ended: "stop", "length", "tool_calls", "cancelled", "error". Duration from start
+  // to end.
   void CountGeneration(std::string_view outcome, absl::Duration d);
   // A request was answered: HTTP route or gRPC method, and status. REQUIRES: `route` comes from
   // a table, never from the client: each value is a time series.
   void CountRequest(std::string_view transport, std::string_view route, std::string_view status);
+  // Fields of requests that are in nobody's schema.
+  void CountIgnoredFields(size_t fields);
   // Connections now open, and refused or ended at a limit, by transport ("http", "grpc").
   void SetConnections(std::string_view transport, int open);
   void CountShed(std::string_view transport);

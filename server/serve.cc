@@ -3,6 +3,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
@@ -255,7 +256,9 @@ void WarnOfPlainListeners(const std::vector<Listener>& listeners) {
 class Service {
  public:
   Service(v1::Config config, ApiKeys keys, TlsCredentials tls, Signals& signals)
-      : daemon_(std::move(config), std::move(keys), std::move(tls)), signals_(signals) {}
+      : daemon_(std::move(config), std::move(keys), std::move(tls),
+                [] { kill(getpid(), SIGTERM); }),
+        signals_(signals) {}
 
   // Opens the listeners, so that clients are told "loading" instead of being refused.
   absl::Status Open();
@@ -341,7 +344,7 @@ void Service::Reload() {
 
 void Service::Drain() {
   const absl::Duration limit = absl::Milliseconds(daemon_.config().limits().drain_timeout_ms());
-  spdlog::info("draining {} generations, {} at most", daemon_.live_sessions(),
+  spdlog::info("draining {} generations, {} at most", daemon_.live_tasks(),
                absl::FormatDuration(limit));
   NotifyStopping();
   signals_.LetKill();  // a second signal ends the process at once
@@ -357,7 +360,8 @@ void Service::Drain() {
 int Serve(const ServeOptions& options) {
   absl::StatusOr<v1::Config> config = MakeConfig(options);
   if (!config.ok()) return Fail(config.status(), kExitConfig);
-  absl::StatusOr<ApiKeys> keys = ApiKeys::Read(config->auth().key_file());
+  absl::StatusOr<ApiKeys> keys =
+      ApiKeys::Read(config->auth().key_file(), config->auth().admin_key_file());
   if (!keys.ok()) return Fail(keys.status(), kExitConfig);
   absl::StatusOr<TlsCredentials> tls = TlsCredentials::Read(config->tls());
   if (!tls.ok()) return Fail(tls.status(), kExitConfig);

@@ -42,7 +42,7 @@ constexpr HttpRow kHttpRows[] = {
     {absl::StatusCode::kNotFound, 404, "invalid_request_error", ""},
     {absl::StatusCode::kResourceExhausted, 429, "rate_limit_error", ""},
     {absl::StatusCode::kCancelled, 499, "server_error", "cancelled"},  // the client has gone
-    {absl::StatusCode::kUnavailable, 503, "server_error", ""},
+    {absl::StatusCode::kUnavailable, 503, "server_error", "overloaded"},
     {absl::StatusCode::kDeadlineExceeded, 504, "server_error", "timeout"},
 };
 constexpr HttpRow kOtherErrors = {absl::StatusCode::kInternal, 500, "server_error", ""};
@@ -51,6 +51,27 @@ const HttpRow& HttpRowOf(absl::StatusCode code) {
   const auto* row = std::find_if(std::begin(kHttpRows), std::end(kHttpRows),
                                  [code](const HttpRow& r) { return r.code == code; });
   return row == std::end(kHttpRows) ? kOtherErrors : *row;
+}
+
+const char* AnthropicType(int http_status) {
+  switch (http_status) {
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 413:
+      return "request_too_large";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "overloaded_error";
+    case 504:
+      return "timeout_error";
+    default:
+      return http_status < 500 ? "invalid_request_error" : "api_error";
+  }
 }
 
 int RetryAfterSeconds(const absl::Status& status, int http_status) {
@@ -100,6 +121,14 @@ std::string ErrorBody(const HttpError& error) {
                        {"type", error.type},
                        {"param", or_null(error.param)},
                        {"code", or_null(error.code)}}}};
+  return body.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string AnthropicErrorBody(const HttpError& error, std::string_view request_id) {
+  using Json = nlohmann::ordered_json;
+  Json body = {{"type", "error"},
+               {"error", {{"type", AnthropicType(error.http_status)}, {"message", error.message}}}};
+  if (!request_id.empty()) body["request_id"] = request_id;
   return body.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -33,6 +33,9 @@ struct HttpError {
 HttpError ToHttpError(const absl::Status& status);
 // {"error":{"message","type","param","code"}}
 std::string ErrorBody(const HttpError& error);
+// {"type":"error","error":{"type","message"},"request_id"}, with the types of Anthropic's API. An
+// event within a stream has no id.
+std::string AnthropicErrorBody(const HttpError& error, std::string_view request_id = "");
 
 // The message a gRPC client sees: "param: message". The code is the same number in both.
 std::string GrpcMessage(const absl::Status& status);

@@ -9,9 +9,13 @@ std::string StopStrings::Push(std::string_view text) {
   if (matched_) return {};
   held_.append(text);
   size_t first = std::string::npos;
-  for (const std::string& stop : stops_) first = std::min(first, held_.find(stop));
-  if (first != std::string::npos) {
-    matched_ = true;
+  for (const std::string& stop : stops_) {
+    const size_t at = held_.find(stop);
+    if (at >= first) continue;
+    first = at;
+    matched_ = stop;
+  }
+  if (matched_) {
     held_.resize(first);
     return Flush();
   }

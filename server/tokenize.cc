@@ -9,6 +9,7 @@
 #include "engine/engine.h"
 #include "server/commands.h"
 #include "server/status.h"
+#include "server/tokenization.h"
 
 namespace hearth::server {
 
@@ -19,10 +20,7 @@ int Tokenize(const TokenizeOptions& options) {
     return LoadExitCode(tokenizer.status());
   }
   const std::string text{std::istreambuf_iterator<char>(std::cin), {}};
-  std::vector<TokenId> ids = (*tokenizer)->Encode(text);
-  if (options.add_special && (*tokenizer)->add_bos() && (*tokenizer)->bos()) {
-    ids.insert(ids.begin(), *(*tokenizer)->bos());
-  }
+  const std::vector<TokenId> ids = EncodeText(**tokenizer, text, options.add_special);
   if (options.json) {
     std::cout << nlohmann::json{{"ids", ids}}.dump() << "\n";
   } else {

@@ -15,13 +15,16 @@
 #include "absl/status/statusor.h"
 #include "server/daemon.h"
 #include "server/grpc/codec.h"
-#include "server/grpc/rpc_status.h"
+#include "server/grpc/message_stream.h"
+#include "server/grpc/methods.h"
 #include "server/grpc/write_loop.h"
 #include "server/session.h"
 
 namespace hearth::server {
 
-using ByteStream = grpc::ServerWriteReactor<grpc::ByteBuffer>;
+// When and to whom a method is served: kReady not while the daemon drains, kAdmin to those alone
+// who may do what all clients feel.
+enum class Access { kReady, kLoaded, kAdmin };
 
 // Safe from any thread.
 class CallGate {
@@ -34,22 +37,38 @@ class CallGate {
   // "authorization: Bearer KEY".
   absl::StatusOr<std::string> Admit(const grpc::ServerContextBase& context) const;
 
-  // A unary method. `name` counts in the metrics.
+  // A unary method that is answered at once. `name` counts in the metrics, here as below.
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Unary(grpc::CallbackServerContext* context, const char* name,
-                                  absl::Status (*method)(Daemon&, const Request&, Response&),
-                                  const grpc::ByteBuffer& bytes, grpc::ByteBuffer& reply) {
+                                  absl::Status (*method)(Daemon&, const rpc::Caller&,
+                                                         const Request&, Response&),
+                                  const grpc::ByteBuffer& bytes, grpc::ByteBuffer& reply,
+                                  Access access = Access::kReady) {
     Request request;
     Response response;
-    absl::Status status = Admit(*context).status();
-    if (status.ok()) status = daemon_.Ready();
+    rpc::Caller caller;
+    absl::Status status = Open(*context, access, caller);
     if (status.ok()) status = Parse(bytes, request);
-    if (status.ok()) status = method(daemon_, request, response);
+    if (status.ok()) status = method(daemon_, caller, request, response);
     if (status.ok()) reply = Serialize(response);
-    Count(name, status);
-    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-    reactor->Finish(ToGrpcStatus(status));
-    return reactor;
+    return Answer(context, name, status);
+  }
+
+  // A unary method that is answered when prompts are computed.
+  template <typename Request>
+  grpc::ServerUnaryReactor* Compute(grpc::CallbackServerContext* context, const char* name,
+                                    absl::StatusOr<rpc::PromptJob> (*method)(const Daemon&,
+                                                                             const rpc::Caller&,
+                                                                             const Request&),
+                                    const grpc::ByteBuffer& bytes, grpc::ByteBuffer& reply) {
+    Request request;
+    rpc::Caller caller;
+    absl::Status status = Open(*context, Access::kReady, caller);
+    if (status.ok()) status = Parse(bytes, request);
+    if (!status.ok()) return Answer(context, name, status);
+    absl::StatusOr<rpc::PromptJob> job = method(daemon_, caller, request);
+    if (!job.ok()) return Answer(context, name, job.status());
+    return Compute(context, name, std::move(caller.client), *std::move(job), reply);
   }
 
   // A method that generates.
@@ -58,17 +77,28 @@ class CallGate {
                      absl::StatusOr<GenerationRequest> (*method)(const Request&),
                      const grpc::ByteBuffer& bytes) {
     Request request;
-    const absl::StatusOr<std::string> client = Admit(*context);
-    if (!client.ok()) return Refuse(name, client.status());
-    const absl::Status parsed = Parse(bytes, request);
-    if (!parsed.ok()) return Refuse(name, parsed);
+    rpc::Caller caller;
+    absl::Status status = Open(*context, Access::kReady, caller);
+    if (status.ok()) status = Parse(bytes, request);
+    if (!status.ok()) return Refuse(name, status);
     absl::StatusOr<GenerationRequest> generation = method(request);
     if (!generation.ok()) return Refuse(name, generation.status());
-    generation->client = *client;
+    generation->client = std::move(caller.client);
+    generation->timeout = caller.timeout;
     return Generate(context, name, *std::move(generation));
   }
 
+  ByteStream* WatchLoad(grpc::CallbackServerContext* context, const grpc::ByteBuffer& bytes);
+
  private:
+  // Admits the caller and looks whether the method is served to it now.
+  absl::Status Open(const grpc::ServerContextBase& context, Access access,
+                    rpc::Caller& caller) const;
+  grpc::ServerUnaryReactor* Answer(grpc::CallbackServerContext* context, const char* name,
+                                   const absl::Status& status);
+  grpc::ServerUnaryReactor* Compute(grpc::CallbackServerContext* context, const char* name,
+                                    std::string client, rpc::PromptJob job,
+                                    grpc::ByteBuffer& reply);
   void Count(const char* name, const absl::Status& status);
   ByteStream* Refuse(const char* name, const absl::Status& status);
   ByteStream* Generate(grpc::CallbackServerContext* context, const char* name,

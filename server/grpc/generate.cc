@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "engine/status_macros.h"
 #include "server/grpc/methods.h"
 #include "server/status.h"
 
@@ -10,17 +11,19 @@ absl::StatusOr<GenerationRequest> Generate(const v1::GenerateRequest& wire) {
   request.model = wire.model();
   switch (wire.prompt_case()) {
     case v1::GenerateRequest::kText:
-      request.prompt = wire.text();
-      request.prompt_name = "text";
+      request.prompts = {wire.text()};
+      request.names.prompt = "text";
       break;
     case v1::GenerateRequest::kTokens:
-      request.prompt = std::vector<int64_t>(wire.tokens().ids().begin(), wire.tokens().ids().end());
-      request.prompt_name = "tokens.ids";
+      request.prompts = {
+          std::vector<int64_t>(wire.tokens().ids().begin(), wire.tokens().ids().end())};
+      request.names.prompt = "tokens.ids";
       break;
     case v1::GenerateRequest::PROMPT_NOT_SET:
       return InvalidParam("prompt", "text or tokens must be set");
   }
-  ReadOptions(wire.options(), request);
+  request.echo = wire.echo();
+  HEARTH_RETURN_IF_ERROR(ReadOptions(wire.options(), request));
   return request;
 }
 

@@ -4,7 +4,8 @@
 
 namespace hearth::server::rpc {
 
-absl::Status GetModel(Daemon& daemon, const v1::GetModelRequest&, v1::GetModelResponse& response) {
+absl::Status GetModel(Daemon& daemon, const Caller&, const v1::GetModelRequest&,
+                      v1::GetModelResponse& response) {
   const ModelInfo& info = daemon.engine().info();
   response.set_id(daemon.model_id());
   response.set_architecture(info.architecture);
@@ -21,6 +22,7 @@ absl::Status GetModel(Daemon& daemon, const v1::GetModelRequest&, v1::GetModelRe
   response.set_kv_bytes(info.memory.kv);
   response.set_isa(info.isa);
   response.set_threads(info.threads);
+  response.set_system_fingerprint(daemon.system_fingerprint());
   return absl::OkStatus();
 }
 

@@ -9,6 +9,7 @@
 #include <grpcpp/server_builder.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
 #include <mutex>
 #include <string>
@@ -67,6 +68,12 @@ void SetLimits(const v1::Limits& limits, grpc::ServerBuilder& builder) {
   builder.SetResourceQuota(grpc::ResourceQuota("hearth").Resize(kBufferBytes));
 }
 
+bool ServesReflection(const v1::Listen& config, const std::vector<Listener>& listeners) {
+  if (config.has_grpc_reflection()) return config.grpc_reflection();
+  return std::all_of(listeners.begin(), listeners.end(),
+                     [](const Listener& listener) { return listener.is_loopback(); });
+}
+
 }  // namespace
 
 // Members are in the order of their construction; gRPC's server goes first at the end.
@@ -96,7 +103,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Daemon& daemon,
       std::make_unique<State>(daemon, std::chrono::milliseconds(limits.write_timeout_ms()));
   state->services.push_back(MakeInferenceService(state->gate));
   state->services.push_back(MakeControlService(state->gate));
-  if (daemon.config().listen().grpc_reflection()) {
+  if (ServesReflection(daemon.config().listen(), listeners)) {
     for (auto& service : MakeReflectionServices(state->gate)) {
       state->services.push_back(std::move(service));
     }
@@ -128,6 +135,7 @@ void GrpcServer::SetServing(bool serving) {
 
 void GrpcServer::Drain(absl::Duration limit) {
   state_->acceptor->Close();
+  state_->loop->PostAll(WriteLoop::Signal::kClosing);
   state_->loop->AwaitIdle(absl::ToChronoMilliseconds(limit));
   state_->server->Shutdown(std::chrono::system_clock::now() + kCancelGrace);
   state_->acceptor->Stop(kFlushGrace);

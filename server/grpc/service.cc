@@ -12,11 +12,16 @@ using v1::Control;
 using v1::Inference;
 
 // The generated services, with every method taking and giving bytes.
-using InferenceBytes = Inference::WithRawCallbackMethod_Chat<
-    Inference::WithRawCallbackMethod_Generate<Inference::WithRawCallbackMethod_Tokenize<
-        Inference::WithRawCallbackMethod_Detokenize<Inference::Service>>>>;
-using ControlBytes = Control::WithRawCallbackMethod_GetModel<
-    Control::WithRawCallbackMethod_GetLoad<Control::Service>>;
+using InferenceBytes =
+    Inference::WithRawCallbackMethod_Chat<Inference::WithRawCallbackMethod_Generate<
+        Inference::WithRawCallbackMethod_Tokenize<Inference::WithRawCallbackMethod_Detokenize<
+            Inference::WithRawCallbackMethod_RenderChat<Inference::WithRawCallbackMethod_Embed<
+                Inference::WithRawCallbackMethod_Score<Inference::WithRawCallbackMethod_Estimate<
+                    Inference::WithRawCallbackMethod_Cancel<Inference::Service>>>>>>>>>;
+using ControlBytes = Control::WithRawCallbackMethod_GetModel<Control::WithRawCallbackMethod_GetLoad<
+    Control::WithRawCallbackMethod_WatchLoad<Control::WithRawCallbackMethod_Drain<
+        Control::WithRawCallbackMethod_FlushCache<Control::WithRawCallbackMethod_PinPrefix<
+            Control::WithRawCallbackMethod_UnpinPrefix<Control::Service>>>>>>>;
 
 class InferenceService final : public InferenceBytes {
  public:
@@ -36,6 +41,23 @@ class InferenceService final : public InferenceBytes {
                                        Bytes* reply) override {
     return gate_.Unary(context, "Inference/Detokenize", rpc::Detokenize, *request, *reply);
   }
+  grpc::ServerUnaryReactor* RenderChat(Context* context, const Bytes* request,
+                                       Bytes* reply) override {
+    return gate_.Unary(context, "Inference/RenderChat", rpc::RenderChat, *request, *reply);
+  }
+  grpc::ServerUnaryReactor* Embed(Context* context, const Bytes* request, Bytes* reply) override {
+    return gate_.Compute(context, "Inference/Embed", rpc::Embed, *request, *reply);
+  }
+  grpc::ServerUnaryReactor* Score(Context* context, const Bytes* request, Bytes* reply) override {
+    return gate_.Compute(context, "Inference/Score", rpc::Score, *request, *reply);
+  }
+  grpc::ServerUnaryReactor* Estimate(Context* context, const Bytes* request,
+                                     Bytes* reply) override {
+    return gate_.Unary(context, "Inference/Estimate", rpc::Estimate, *request, *reply);
+  }
+  grpc::ServerUnaryReactor* Cancel(Context* context, const Bytes* request, Bytes* reply) override {
+    return gate_.Unary(context, "Inference/Cancel", rpc::Cancel, *request, *reply, Access::kLoaded);
+  }
 
  private:
   CallGate& gate_;
@@ -47,10 +69,31 @@ class ControlService final : public ControlBytes {
 
   grpc::ServerUnaryReactor* GetModel(Context* context, const Bytes* request,
                                      Bytes* reply) override {
-    return gate_.Unary(context, "Control/GetModel", rpc::GetModel, *request, *reply);
+    return gate_.Unary(context, "Control/GetModel", rpc::GetModel, *request, *reply,
+                       Access::kLoaded);
   }
   grpc::ServerUnaryReactor* GetLoad(Context* context, const Bytes* request, Bytes* reply) override {
-    return gate_.Unary(context, "Control/GetLoad", rpc::GetLoad, *request, *reply);
+    return gate_.Unary(context, "Control/GetLoad", rpc::GetLoad, *request, *reply, Access::kLoaded);
+  }
+  ByteStream* WatchLoad(Context* context, const Bytes* request) override {
+    return gate_.WatchLoad(context, *request);
+  }
+  grpc::ServerUnaryReactor* Drain(Context* context, const Bytes* request, Bytes* reply) override {
+    return gate_.Unary(context, "Control/Drain", rpc::Drain, *request, *reply, Access::kAdmin);
+  }
+  grpc::ServerUnaryReactor* FlushCache(Context* context, const Bytes* request,
+                                       Bytes* reply) override {
+    return gate_.Unary(context, "Control/FlushCache", rpc::FlushCache, *request, *reply,
+                       Access::kAdmin);
+  }
+  grpc::ServerUnaryReactor* PinPrefix(Context* context, const Bytes* request,
+                                      Bytes* reply) override {
+    return gate_.Compute(context, "Control/PinPrefix", rpc::PinPrefix, *request, *reply);
+  }
+  grpc::ServerUnaryReactor* UnpinPrefix(Context* context, const Bytes* request,
+                                        Bytes* reply) override {
+    return gate_.Unary(context, "Control/UnpinPrefix", rpc::UnpinPrefix, *request, *reply,
+                       Access::kLoaded);
   }
 
  private:

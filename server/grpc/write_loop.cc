@@ -1,6 +1,9 @@
 #include "server/grpc/write_loop.h"
 
-#include "server/grpc/generation_stream.h"
+#include <spdlog/spdlog.h>
+
+#include <exception>
+#include <typeinfo>
 
 namespace hearth::server {
 
@@ -9,34 +12,41 @@ WriteLoop::WriteLoop(std::chrono::milliseconds write_timeout)
 
 WriteLoop::~WriteLoop() { Stop(); }
 
-void WriteLoop::Add(std::shared_ptr<GenerationStream> stream) {
-  GenerationStream* const key = stream.get();
+void WriteLoop::Add(std::shared_ptr<Call> call) {
+  Call* const key = call.get();
   std::lock_guard<std::mutex> lock(mutex_);
-  streams_.emplace(key, std::move(stream));
+  calls_.emplace(key, std::move(call));
   wake_.notify_one();  // an idle loop has no deadline to keep
 }
 
-void WriteLoop::Remove(GenerationStream* stream) {
-  std::shared_ptr<GenerationStream> last;  // its destructor runs unlocked
+void WriteLoop::Remove(Call* call) {
+  std::shared_ptr<Call> last;  // its destructor runs unlocked
   std::lock_guard<std::mutex> lock(mutex_);
-  const auto it = streams_.find(stream);
-  if (it == streams_.end()) return;
+  const auto it = calls_.find(call);
+  if (it == calls_.end()) return;
   last = std::move(it->second);
-  streams_.erase(it);
-  if (streams_.empty()) idle_.notify_all();
+  calls_.erase(it);
+  if (calls_.empty()) idle_.notify_all();
 }
 
-void WriteLoop::Post(GenerationStream* stream, Signal signal) {
+void WriteLoop::Post(Call* call, Signal signal) {
   std::lock_guard<std::mutex> lock(mutex_);
-  const auto it = streams_.find(stream);
-  if (stopped_ || it == streams_.end()) return;
+  const auto it = calls_.find(call);
+  if (stopped_ || it == calls_.end()) return;
   posted_.emplace_back(it->second, signal);
+  wake_.notify_one();
+}
+
+void WriteLoop::PostAll(Signal signal) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (stopped_) return;
+  for (const auto& [key, call] : calls_) posted_.emplace_back(call, signal);
   wake_.notify_one();
 }
 
 bool WriteLoop::AwaitIdle(std::chrono::milliseconds limit) {
   std::unique_lock<std::mutex> lock(mutex_);
-  return idle_.wait_for(lock, limit, [this] { return streams_.empty(); });
+  return idle_.wait_for(lock, limit, [this] { return calls_.empty(); });
 }
 
 void WriteLoop::Stop() {
@@ -48,22 +58,34 @@ void WriteLoop::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+template <typename Do>
+void WriteLoop::Guard(Call& call, const Do& act) {
+  try {
+    act();
+  } catch (const std::exception& thrown) {  // its text is not for clients
+    spdlog::error("grpc: a call ended, {}", typeid(thrown).name());
+    call.Fail();
+  }
+}
+
 void WriteLoop::Run() {
   const std::chrono::milliseconds period = write_timeout_ / 4;
   Clock::time_point next_cut = Clock::now() + period;
   std::unique_lock<std::mutex> lock(mutex_);
   const auto called = [this] { return stopped_ || !posted_.empty(); };
   while (true) {
-    if (streams_.empty()) {
-      wake_.wait(lock, [&] { return called() || !streams_.empty(); });
+    if (calls_.empty()) {
+      wake_.wait(lock, [&] { return called() || !calls_.empty(); });
     } else {
       wake_.wait_until(lock, next_cut, called);
     }
     if (stopped_) return;
-    std::vector<std::pair<std::shared_ptr<GenerationStream>, Signal>> posted;
+    std::vector<std::pair<std::shared_ptr<Call>, Signal>> posted;
     posted.swap(posted_);
     lock.unlock();
-    for (const auto& [stream, signal] : posted) stream->OnSignal(signal);
+    for (const auto& [call, signal] : posted) {
+      Guard(*call, [&call = *call, signal = signal] { call.OnSignal(signal); });
+    }
     posted.clear();
     if (Clock::now() >= next_cut) {
       CutStalled();
@@ -74,14 +96,16 @@ void WriteLoop::Run() {
 }
 
 void WriteLoop::CutStalled() {
-  std::vector<std::shared_ptr<GenerationStream>> streams;
+  std::vector<std::shared_ptr<Call>> calls;
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    streams.reserve(streams_.size());
-    for (const auto& [key, stream] : streams_) streams.push_back(stream);
+    calls.reserve(calls_.size());
+    for (const auto& [key, call] : calls_) calls.push_back(call);
   }
   const Clock::time_point oldest = Clock::now() - write_timeout_;
-  for (const auto& stream : streams) stream->CutIfWritingSince(oldest);
+  for (const auto& call : calls) {
+    Guard(*call, [&] { call->CutIfWritingSince(oldest); });
+  }
 }
 
 }  // namespace hearth::server

@@ -1,5 +1,7 @@
 #include "server/http/access.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 
 #include "server/http/ascii.h"
@@ -32,6 +34,16 @@ bool IsLoopbackName(std::string_view host) {
   return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
 }
 
+// As Host has it: 10.0.0.1, [fe80::1].
+bool IsIpAddress(std::string host) {
+  in6_addr address;
+  if (!host.starts_with('[') || !host.ends_with(']')) {
+    return inet_pton(AF_INET, host.c_str(), &address) == 1;
+  }
+  host = host.substr(1, host.size() - 2);
+  return inet_pton(AF_INET6, host.c_str(), &address) == 1;
+}
+
 bool IsLoopbackOrigin(std::string_view origin) {
   for (std::string_view scheme : {"http://", "https://"}) {
     if (!StartsWithIgnoreCase(origin, scheme)) continue;
@@ -49,14 +61,17 @@ bool Names(const google::protobuf::RepeatedPtrField<std::string>& list, std::str
 }  // namespace
 
 std::optional<HttpError> CheckHost(const RequestHead& head, const Listener& listener,
-                                   const v1::Listen& config) {
-  if (listener.is_unix() || !listener.is_loopback()) return std::nullopt;
+                                   const v1::Listen& config, bool has_keys) {
+  if (listener.is_unix()) return std::nullopt;
+  const bool any_name = !listener.is_loopback() && (has_keys || listener.is_tls());
+  if (any_name && config.allowed_hosts().empty()) return std::nullopt;
   const std::string* header = head.Find("host");
   if (header == nullptr) return std::nullopt;  // HTTP/1.0; no browser leaves it out
   const std::optional<std::string> host = HostName(*header);
   // A listener's own address is a loopback literal, 127.0.0.2 for one.
   const bool allowed = host && (IsLoopbackName(*host) || *host == listener.host() ||
-                                Names(config.allowed_hosts(), *host));
+                                Names(config.allowed_hosts(), *host) ||
+                                (!listener.is_loopback() && IsIpAddress(*host)));
   if (allowed) return std::nullopt;
   return Forbidden("Host names another machine; see listen.allowed_hosts");
 }
@@ -80,6 +95,8 @@ bool IsPreflight(const RequestHead& head) {
 absl::StatusOr<std::string> Authenticate(const RequestHead& head, const ApiKeys& keys) {
   constexpr std::string_view kScheme = "bearer ";
   const std::string* header = head.Find("authorization");
+  const std::string* key = head.Find("x-api-key");
+  if (header == nullptr && key != nullptr) return keys.Authenticate(*key);
   const bool bearer = header != nullptr && StartsWithIgnoreCase(*header, kScheme);
   return keys.Authenticate(bearer ? std::string_view(*header).substr(kScheme.size()) : "");
 }

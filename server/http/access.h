@@ -15,10 +15,13 @@
 
 namespace hearth::server {
 
-// On a TCP listener of loopback: Host must name a loopback host or one of allowed_hosts, else a
-// page whose name was rebound to this machine could speak as its user. 403 otherwise.
+// On a TCP listener: Host must be a loopback host, the listener's own address or one of
+// allowed_hosts, else a page whose name was rebound to this machine could speak as its user. 403
+// otherwise. Beyond loopback any IP address will do, which cannot be rebound, and without
+// allowed_hosts any name where such a page gets nowhere: with `has_keys` it has none, and with TLS
+// it finds another's certificate.
 std::optional<HttpError> CheckHost(const RequestHead& head, const Listener& listener,
-                                   const v1::Listen& config);
+                                   const v1::Listen& config, bool has_keys);
 
 // A request from a browser page: only pages of loopback origins and of allowed_origins may. 403
 // otherwise.
@@ -29,7 +32,8 @@ const std::string* AllowedOrigin(const RequestHead& head, const v1::Listen& conf
 // A browser asks whether its page may send a request (CORS). It sends no key with that.
 bool IsPreflight(const RequestHead& head);
 
-// The name of the key in "Authorization: Bearer KEY"; errors of ApiKeys::Authenticate.
+// The name of the key in "Authorization: Bearer KEY", or without that header in "x-api-key: KEY",
+// as Anthropic's clients send it; errors of ApiKeys::Authenticate.
 // REQUIRES: !keys.empty().
 absl::StatusOr<std::string> Authenticate(const RequestHead& head, const ApiKeys& keys);
 

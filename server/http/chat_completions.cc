@@ -1,116 +1,105 @@
 // POST /v1/chat/completions. `model` may be absent: the daemon serves one.
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "engine/status_macros.h"
+#include "server/http/chat_messages.h"
 #include "server/http/endpoint.h"
 #include "server/http/generation.h"
 #include "server/http/generation_fields.h"
-#include "server/status.h"
+#include "server/http/logprobs.h"
+#include "server/http/openai_reply.h"
+#include "server/http/tool_fields.h"
 
 namespace hearth::server {
 namespace {
 
-absl::StatusOr<Role> ReadRole(const Json& message, const std::string& where) {
-  const std::string param = absl::StrCat(where, ".role");
-  const Json* role = FindMember(message, "role");
-  if (role != nullptr && role->is_string()) {
-    const std::string& name = StringOf(*role);
-    if (name == "system" || name == "developer") return Role::kSystem;
-    if (name == "user") return Role::kUser;
-    if (name == "assistant") return Role::kAssistant;
-  }
-  return InvalidParam(param, "must be system, developer, user or assistant");
-}
+class ChatReply final : public OpenAiReply {
+ public:
+  ChatReply(const Daemon& daemon, const Session& session, const StreamOptions& options)
+      : OpenAiReply(daemon, session, {"chatcmpl-", "chat.completion", "chat.completion.chunk"},
+                    options),
+        tokenizer_(daemon.engine().tokenizer()),
+        choices_(session.choices()),
+        logprobs_(session.logprobs()) {}
 
-absl::Status AppendPart(const Json& part, const std::string& param, std::string& text) {
-  if (!part.is_object()) return InvalidParam(param, "must be an object");
-  const Json* type = FindMember(part, "type");
-  if (type == nullptr || !type->is_string()) {
-    return InvalidParam(absl::StrCat(param, ".type"), "must be a string");
+  void Open(SseEvents& events) override {
+    for (int32_t i = 0; i < choices_; ++i) {
+      AddDelta(i, {{"role", "assistant"}, {"content", ""}, {"refusal", nullptr}}, events);
+    }
   }
-  if (StringOf(*type) != "text") {
-    return InvalidParam(absl::StrCat(param, ".type"), "only text parts are supported",
-                        "unsupported_value");
-  }
-  const Json* words = FindMember(part, "text");
-  if (words == nullptr || !words->is_string()) {
-    return InvalidParam(absl::StrCat(param, ".text"), "must be a string");
-  }
-  text += StringOf(*words);
-  return absl::OkStatus();
-}
 
-absl::StatusOr<std::string> ReadContent(const Json& message, const std::string& where) {
-  const std::string param = absl::StrCat(where, ".content");
-  const Json* content = FindMember(message, "content");
-  if (content != nullptr && content->is_string()) return StringOf(*content);
-  if (content == nullptr || !content->is_array() || content->empty()) {
-    return InvalidParam(param, "must be a string or a list of text parts");
+ private:
+  std::string WriteChoice(int32_t index, WholeChoice choice) override {
+    Json message = {{"role", "assistant"}};
+    const bool called = !choice.calls.empty();
+    message["content"] = called && choice.text.empty() ? Json() : Json(std::move(choice.text));
+    message["refusal"] = nullptr;
+    for (WholeChoice::Call& call : choice.calls) {
+      message["tool_calls"].push_back(
+          {{"id", std::move(call.id)},
+           {"type", "function"},
+           {"function",
+            {{"name", std::move(call.name)}, {"arguments", std::move(call.arguments)}}}});
+    }
+    return ChoiceText(index, {{"message", std::move(message)}}, Logprobs(choice.tokens),
+                      choice.reason);
   }
-  std::string text;
-  for (size_t i = 0; i < content->size(); ++i) {
-    HEARTH_RETURN_IF_ERROR(AppendPart((*content)[i], absl::StrCat(param, "[", i, "]"), text));
-  }
-  return text;
-}
 
-absl::StatusOr<Message> ReadMessage(const Json& message, const std::string& where) {
-  if (!message.is_object()) return InvalidParam(where, "must be an object");
-  HEARTH_ASSIGN_OR_RETURN(const Role role, ReadRole(message, where));
-  HEARTH_ASSIGN_OR_RETURN(std::string content, ReadContent(message, where));
-  return Message{role, std::move(content)};
-}
-
-absl::Status ReadMessages(const Json& body, GenerationRequest& request) {
-  const Json* messages = FindMember(body, "messages");
-  if (messages == nullptr || !messages->is_array() || messages->empty()) {
-    return InvalidParam("messages", "must be a list of at least one message");
+  void WriteDelta(const Delta& delta, SseEvents& events) override {
+    const bool tokens = logprobs_ && !delta.tokens.empty();
+    if (delta.text.empty() && !tokens) return;
+    AddChunk(ChoiceText(delta.index, {{"delta", {{"content", delta.text}}}},
+                        tokens ? Logprobs(delta.tokens) : "", std::nullopt),
+             events);
   }
-  std::vector<Message> read;
-  for (size_t i = 0; i < messages->size(); ++i) {
-    HEARTH_ASSIGN_OR_RETURN(Message message,
-                            ReadMessage((*messages)[i], absl::StrCat("messages[", i, "]")));
-    read.push_back(std::move(message));
-  }
-  request.prompt = std::move(read);
-  request.prompt_name = "messages";
-  return absl::OkStatus();
-}
 
-constexpr ReplyShape kShape = {
-    .id_prefix = "chatcmpl-",
-    .object = "chat.completion",
-    .chunk_object = "chat.completion.chunk",
-    .whole =
-        [](std::string text) {
-          return OrderedJson{
-              {"message",
-               {{"role", "assistant"}, {"content", std::move(text)}, {"refusal", nullptr}}}};
-        },
-    .opening =
-        [] {
-          return OrderedJson{
-              {"delta", {{"role", "assistant"}, {"content", ""}, {"refusal", nullptr}}}};
-        },
-    .delta =
-        [](std::string text) {
-          return OrderedJson{{"delta", {{"content", std::move(text)}}}};
-        },
-    .closing =
-        [] {
-          return OrderedJson{{"delta", OrderedJson::object()}};
-        },
+  void WriteCall(const ToolCallDelta& call, SseEvents& events) override {
+    Json part = {{"index", call.call}};
+    if (!call.id.empty()) {
+      part["id"] = call.id;
+      part["type"] = "function";
+      part["function"]["name"] = call.name;
+    }
+    part["function"]["arguments"] = call.arguments;
+    AddDelta(call.index, {{"tool_calls", Json::array({std::move(part)})}}, events);
+  }
+
+  void WriteEnd(const ChoiceEnd& end, SseEvents& events) override {
+    AddChunk(ChoiceText(end.index, {{"delta", Json::object()}}, "", end.reason), events);
+  }
+
+  void AddDelta(int32_t index, Json delta, SseEvents& events) {
+    AddChunk(ChoiceText(index, {{"delta", std::move(delta)}}, "", std::nullopt), events);
+  }
+
+  std::string Logprobs(const std::vector<OutputToken>& tokens) const {
+    return logprobs_ ? ChatLogprobs(tokenizer_, tokens) : "";
+  }
+
+  const Tokenizer& tokenizer_;
+  const int32_t choices_;
+  const bool logprobs_;
 };
+
+absl::Status ReadConversation(const Json& body, GenerationRequest& request) {
+  HEARTH_RETURN_IF_ERROR(ReadMessages(body, request));
+  return ReadOpenAiTools(body, ToolForm::kNested, request);
+}
 
 }  // namespace
 
 absl::StatusOr<HttpReply> ChatCompletions(Daemon& daemon, HttpRequest& request) {
-  HEARTH_ASSIGN_OR_RETURN(GenerationCall call,
-                          ReadGenerationCall(request, Dialect::kChat, ReadMessages));
-  return Generate(daemon, request, std::move(call), kShape);
+  HEARTH_ASSIGN_OR_RETURN(OpenAiCall call,
+                          ReadGenerationCall(daemon, request, Dialect::kChat, ReadConversation));
+  const StreamOptions options = call.stream_options;
+  return Generate(daemon, request, std::move(call),
+                  [options](const Daemon& served, const Session& session) {
+                    return std::make_unique<ChatReply>(served, session, options);
+                  });
 }
 
 }  // namespace hearth::server

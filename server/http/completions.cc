@@ -1,5 +1,8 @@
 // POST /v1/completions. `model` may be absent: the daemon serves one. `prompt` is a string (the
-// empty one is BOS alone), a list of one string, or a list of token ids.
+// empty one is BOS alone), a list of token ids, or a list of such prompts; choice i is of prompt i
+// / n.
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -8,58 +11,70 @@
 #include "server/http/endpoint.h"
 #include "server/http/generation.h"
 #include "server/http/generation_fields.h"
-#include "server/status.h"
+#include "server/http/logprobs.h"
+#include "server/http/openai_reply.h"
+#include "server/http/prompts.h"
 
 namespace hearth::server {
 namespace {
 
-absl::Status ReadTokenIds(const Json& prompt, GenerationRequest& request) {
-  std::vector<int64_t> ids;
-  for (const Json& id : prompt) {
-    if (!id.is_number_integer()) {
-      return InvalidParam("prompt", "must be one prompt: a string or a list of token ids");
-    }
-    HEARTH_ASSIGN_OR_RETURN(const int64_t value, ToInteger(id, "prompt"));
-    ids.push_back(value);
-  }
-  request.prompt = std::move(ids);
+absl::Status ReadPromptAndEcho(const Json& body, GenerationRequest& request) {
+  HEARTH_ASSIGN_OR_RETURN(request.prompts, ReadPrompts(body, "prompt"));
+  HEARTH_ASSIGN_OR_RETURN(const std::optional<bool> echo, GetBool(body, "echo"));
+  request.echo = echo.value_or(false);
   return absl::OkStatus();
 }
 
-absl::Status ReadPrompt(const Json& body, GenerationRequest& request) {
-  const Json* prompt = FindMember(body, "prompt");
-  if (prompt == nullptr) return InvalidParam("prompt", "is missing");
-  if (prompt->is_array() && prompt->size() == 1 && prompt->front().is_string()) {
-    prompt = &prompt->front();
-  }
-  if (prompt->is_string()) {
-    request.prompt = StringOf(*prompt);
-    return absl::OkStatus();
-  }
-  if (!prompt->is_array() || prompt->empty()) {
-    return InvalidParam("prompt", "must be a string or a list of token ids");
-  }
-  return ReadTokenIds(*prompt, request);
-}
+class CompletionReply final : public OpenAiReply {
+ public:
+  CompletionReply(const Daemon& daemon, const Session& session, const StreamOptions& options)
+      : OpenAiReply(daemon, session, {"cmpl-", "text_completion", "text_completion"}, options),
+        tokenizer_(daemon.engine().tokenizer()),
+        logprobs_(session.logprobs()),
+        offsets_(session.choices()) {}
 
-OrderedJson TextMember(std::string text) { return {{"text", std::move(text)}}; }
+  void Open(SseEvents&) override {}
 
-constexpr ReplyShape kShape = {
-    .id_prefix = "cmpl-",
-    .object = "text_completion",
-    .chunk_object = "text_completion",
-    .whole = TextMember,
-    .opening = nullptr,
-    .delta = TextMember,
-    .closing = [] { return TextMember(""); },
+ private:
+  std::string WriteChoice(int32_t index, WholeChoice choice) override {
+    return ChoiceText(index, {{"text", std::move(choice.text)}}, Logprobs(index, choice.tokens),
+                      choice.reason);
+  }
+
+  void WriteDelta(const Delta& delta, SseEvents& events) override {
+    const bool tokens = logprobs_ && !delta.tokens.empty();
+    if (delta.text.empty() && !tokens) return;
+    AddChunk(ChoiceText(delta.index, {{"text", delta.text}},
+                        tokens ? Logprobs(delta.index, delta.tokens) : "", std::nullopt),
+             events);
+  }
+
+  void WriteCall(const ToolCallDelta&, SseEvents&) override {}  // there are no tools
+
+  void WriteEnd(const ChoiceEnd& end, SseEvents& events) override {
+    AddChunk(ChoiceText(end.index, {{"text", ""}}, "", end.reason), events);
+  }
+
+  std::string Logprobs(int32_t index, const std::vector<OutputToken>& tokens) {
+    return logprobs_ ? CompletionLogprobs(tokenizer_, tokens, offsets_[index]) : "";
+  }
+
+  const Tokenizer& tokenizer_;
+  const bool logprobs_;
+  std::vector<int64_t> offsets_;  // in the text of each choice
 };
 
 }  // namespace
 
 absl::StatusOr<HttpReply> Completions(Daemon& daemon, HttpRequest& request) {
-  HEARTH_ASSIGN_OR_RETURN(GenerationCall call,
-                          ReadGenerationCall(request, Dialect::kCompletions, ReadPrompt));
-  return Generate(daemon, request, std::move(call), kShape);
+  HEARTH_ASSIGN_OR_RETURN(
+      OpenAiCall call,
+      ReadGenerationCall(daemon, request, Dialect::kCompletions, ReadPromptAndEcho));
+  const StreamOptions options = call.stream_options;
+  return Generate(daemon, request, std::move(call),
+                  [options](const Daemon& served, const Session& session) {
+                    return std::make_unique<CompletionReply>(served, session, options);
+                  });
 }
 
 }  // namespace hearth::server

@@ -36,24 +36,28 @@ struct HttpReply {
   std::string content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
-  // When set, sends events in place of `body`, on the connection's thread. False: the connection
-  // is to end here.
+  // When set, sends events, or a body in pieces, in place of `body`, on the connection's thread.
+  // False: the connection is to end here.
   std::function<bool(SseStream&)> stream;
 };
 
-// Runs on the connection's thread and may wait. An error becomes an OpenAI error object.
+// Runs on the connection's thread and may wait.
 using Endpoint = absl::StatusOr<HttpReply> (*)(Daemon& daemon, HttpRequest& request);
+
+// Whose clients an error is written for.
+enum class ErrorForm { kOpenAi, kAnthropic };
 
 struct EndpointRow {
   std::string_view method;
   std::string_view path;  // may end in "/{id}", which stands for the rest of the path
   Endpoint endpoint;
   bool needs_key;
+  ErrorForm errors;
 };
 absl::Span<const EndpointRow> Endpoints();
 
 // The endpoint functions of endpoints.inc.
-#define HEARTH_ENDPOINT(method, path, function, needs_key) \
+#define HEARTH_ENDPOINT(method, path, function, needs_key, errors) \
   absl::StatusOr<HttpReply> function(Daemon& daemon, HttpRequest& request);
 #include "server/http/endpoints.inc"
 #undef HEARTH_ENDPOINT

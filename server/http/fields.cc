@@ -1,6 +1,7 @@
 #include "server/http/fields.h"
 
 #include <algorithm>
+#include <cstddef>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -12,27 +13,44 @@
 namespace hearth::server {
 namespace {
 
-constexpr size_t kMaxLabelBytes = 512;
+constexpr ptrdiff_t kMaxLabelCharacters = 512;
 constexpr size_t kMaxLabels = 16;
 constexpr size_t kMaxIgnoredNames = 16;  // more tell nobody anything
 constexpr size_t kMaxIgnoredBytes = 64;
 
-constexpr Field kFields[] = {
 #define HEARTH_FIELD(name, treatment, neutral) {name, FieldTreatment::treatment, neutral},
+constexpr Field kGenerationFields[] = {
 #include "server/http/fields.inc"
-#undef HEARTH_FIELD
 };
+constexpr Field kResponsesFields[] = {
+#include "server/http/responses_fields.inc"
+};
+constexpr Field kMessagesFields[] = {
+#include "server/http/messages_fields.inc"
+};
+constexpr Field kEmbeddingsFields[] = {
+#include "server/http/embeddings_fields.inc"
+};
+constexpr Field kTokenizeFields[] = {
+#include "server/http/tokenize_fields.inc"
+};
+#undef HEARTH_FIELD
 
-const Field* FindField(std::string_view name) {
-  const Field* row = std::find_if(std::begin(kFields), std::end(kFields),
-                                  [name](const Field& field) { return field.name == name; });
-  return row == std::end(kFields) ? nullptr : row;
+// Whether there are rows for what is in the field `name`: "name.member", "name[].member".
+bool HasMembers(std::string_view name, std::string_view separator, Dialect dialect) {
+  const std::string prefix = std::string(name).append(separator);
+  const absl::Span<const Field> rows = Fields(dialect);
+  const bool any = std::any_of(rows.begin(), rows.end(), [&prefix](const Field& field) {
+    return field.name.starts_with(prefix);
+  });
+  return any || (dialect == Dialect::kTokenize && HasMembers(name, separator, Dialect::kChat));
 }
 
 bool IsLabel(const Json& value) {
   if (!value.is_string()) return false;
   const std::string& text = StringOf(value);
-  return text.size() <= kMaxLabelBytes &&
+  const auto begins_character = [](char c) { return (c & 0xC0) != 0x80; };
+  return std::count_if(text.begin(), text.end(), begins_character) <= kMaxLabelCharacters &&
          std::none_of(text.begin(), text.end(), [](char c) { return absl::ascii_iscntrl(c); });
 }
 
@@ -66,59 +84,55 @@ absl::Status CheckField(const Field& field, const Json& value, Dialect dialect,
     case FieldTreatment::kServed:
       return absl::OkStatus();
     case FieldTreatment::kServedByChat:
-      return CheckDialect(dialect == Dialect::kChat, path);
+      return CheckDialect(dialect != Dialect::kCompletions, path);
     case FieldTreatment::kServedByCompletions:
       return CheckDialect(dialect == Dialect::kCompletions, path);
     case FieldTreatment::kAcceptedLabel:
       if (IsLabel(value)) return absl::OkStatus();
-      return InvalidParam(path, "must be a string of at most 512 bytes without control characters");
+      return InvalidParam(path,
+                          "must be a string of at most 512 characters, none of them a control");
     case FieldTreatment::kAcceptedLabels:
       if (AreLabels(value)) return absl::OkStatus();
-      return InvalidParam(path, "must be an object of at most 16 strings of 512 bytes");
+      return InvalidParam(path, "must be an object of at most 16 strings of 512 characters");
     case FieldTreatment::kAcceptedFlag:
       if (value.is_boolean()) return absl::OkStatus();
       return InvalidParam(path, "must be true or false");
+    case FieldTreatment::kAcceptedNumber:
+      if (value.is_number()) return absl::OkStatus();
+      return InvalidParam(path, "must be a number");
+    case FieldTreatment::kAcceptedText:
+      if (value.is_string()) return absl::OkStatus();
+      return InvalidParam(path, "must be a string");
+    case FieldTreatment::kAcceptedObject:
+      if (value.is_object()) return absl::OkStatus();
+      return InvalidParam(path, "must be an object");
+    case FieldTreatment::kAcceptedList:
+      if (value.is_array()) return absl::OkStatus();
+      return InvalidParam(path, "must be a list");
     case FieldTreatment::kRefused:
       return CheckNeutral(field, value, path);
   }
   return absl::OkStatus();
 }
 
-bool IsTextPart(const Json& part) {
-  const Json* type = part.is_object() ? FindMember(part, "type") : nullptr;
-  return type != nullptr && type->is_string() && StringOf(*type) == "text";
-}
-
-// The walk over one document.
+// The walk over one document. Values that have no rows for their members (schemas, labels) are the
+// reader's alone.
 class FieldCheck {
  public:
   explicit FieldCheck(Dialect dialect) : dialect_(dialect) {}
 
   // The members of `object`, whose rows begin with `prefix` and whose paths begin with `path`.
+  // (As deep as the rows are.)
   absl::Status Object(const Json& object, const std::string& prefix, const std::string& path) {
     for (const auto& [name, value] : object.items()) {
       const bool path_like = name.find_first_of(".[") != std::string::npos;
-      const Field* field = path_like ? nullptr : FindField(prefix + name);
+      const Field* field = path_like ? nullptr : FindField(prefix + name, dialect_);
       if (field == nullptr) {
         if (ignored_.size() < kMaxIgnoredNames) ignored_.push_back(path + name);
       } else if (!value.is_null()) {
         HEARTH_RETURN_IF_ERROR(CheckField(*field, value, dialect_, path + name));
+        HEARTH_RETURN_IF_ERROR(Members(value, prefix + name, path + name));
       }
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status Message(const Json& message, const std::string& path) {
-    if (!message.is_object()) return absl::OkStatus();
-    HEARTH_RETURN_IF_ERROR(Object(message, "messages[].", path + "."));
-    const Json* content = FindMember(message, "content");
-    if (content == nullptr || !content->is_array()) return absl::OkStatus();
-    for (size_t i = 0; i < content->size(); ++i) {
-      const Json& part = (*content)[i];
-      // Parts of other types are refused as a whole.
-      if (!IsTextPart(part)) continue;
-      HEARTH_RETURN_IF_ERROR(
-          Object(part, "messages[].content[].", absl::StrCat(path, ".content[", i, "].")));
     }
     return absl::OkStatus();
   }
@@ -126,28 +140,70 @@ class FieldCheck {
   std::vector<std::string> TakeIgnored() { return std::move(ignored_); }
 
  private:
+  absl::Status Members(const Json& value, const std::string& row, const std::string& path) {
+    if (value.is_object() && HasMembers(row, ".", dialect_)) {
+      return Object(value, row + ".", path + ".");
+    }
+    if (!value.is_array() || !HasMembers(row, "[].", dialect_)) return absl::OkStatus();
+    for (size_t i = 0; i < value.size(); ++i) {
+      if (!value[i].is_object()) continue;
+      HEARTH_RETURN_IF_ERROR(Object(value[i], row + "[].", absl::StrCat(path, "[", i, "].")));
+    }
+    return absl::OkStatus();
+  }
+
   const Dialect dialect_;
   std::vector<std::string> ignored_;
 };
 
 }  // namespace
 
-absl::Span<const Field> Fields() { return kFields; }
+absl::Span<const Field> Fields(Dialect dialect) {
+  switch (dialect) {
+    case Dialect::kChat:
+    case Dialect::kCompletions:
+      return kGenerationFields;
+    case Dialect::kResponses:
+      return kResponsesFields;
+    case Dialect::kMessages:
+      return kMessagesFields;
+    case Dialect::kEmbeddings:
+      return kEmbeddingsFields;
+    case Dialect::kTokenize:
+      return kTokenizeFields;
+  }
+  return {};
+}
+
+const Field* FindField(std::string_view name, Dialect dialect) {
+  const absl::Span<const Field> rows = Fields(dialect);
+  const auto row = std::find_if(rows.begin(), rows.end(),
+                                [name](const Field& field) { return field.name == name; });
+  if (row != rows.end()) return &*row;
+  return dialect == Dialect::kTokenize ? FindField(name, Dialect::kChat) : nullptr;
+}
 
 absl::StatusOr<std::vector<std::string>> CheckFields(const Json& body, Dialect dialect) {
   FieldCheck check(dialect);
   HEARTH_RETURN_IF_ERROR(check.Object(body, "", ""));
-  const Json* options = FindMember(body, "stream_options");
-  if (options != nullptr && options->is_object()) {
-    HEARTH_RETURN_IF_ERROR(check.Object(*options, "stream_options.", "stream_options."));
-  }
-  const Json* messages = FindMember(body, "messages");
-  if (messages != nullptr && messages->is_array()) {
-    for (size_t i = 0; i < messages->size(); ++i) {
-      HEARTH_RETURN_IF_ERROR(check.Message((*messages)[i], absl::StrCat("messages[", i, "]")));
-    }
-  }
   return check.TakeIgnored();
+}
+
+absl::StatusOr<std::vector<std::string>> IgnoredFields(Daemon& daemon, const Json& body,
+                                                       Dialect dialect) {
+  HEARTH_ASSIGN_OR_RETURN(std::vector<std::string> ignored, CheckFields(body, dialect));
+  if (ignored.empty()) return ignored;
+  if (daemon.config().limits().strict_fields()) {
+    return InvalidParam(IgnoredHeader({ignored[0]}), "is not a field that is known here",
+                        "unknown_parameter");
+  }
+  daemon.metrics().CountIgnoredFields(ignored.size());
+  return ignored;
+}
+
+void NameIgnored(const std::vector<std::string>& ignored, HttpReply& reply) {
+  if (ignored.empty()) return;
+  reply.headers.emplace_back("x-hearth-ignored", IgnoredHeader(ignored));
 }
 
 std::string IgnoredHeader(const std::vector<std::string>& names) {

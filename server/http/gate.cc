@@ -44,13 +44,20 @@ class ReplyStream final : public httplib::Stream {
   std::string_view unread_;
 };
 
-HttpReply ErrorReply(const HttpError& error) {
+// `row` may be null.
+bool IsAnthropic(const EndpointRow* row) {
+  return row != nullptr && row->errors == ErrorForm::kAnthropic;
+}
+
+HttpReply ErrorReply(const HttpError& error, const EndpointRow* row, const std::string& id) {
   HttpReply reply;
   reply.status = error.http_status;
-  reply.body = ErrorBody(error);
+  reply.body = IsAnthropic(row) ? AnthropicErrorBody(error, id) : ErrorBody(error);
   if (error.retry_after_seconds > 0) {
     reply.headers.emplace_back("Retry-After", absl::StrCat(error.retry_after_seconds));
   }
+  // SDKs try a 5xx again, which would take as long.
+  if (error.http_status == 504) reply.headers.emplace_back("x-should-retry", "false");
   if (error.http_status == 401) reply.headers.emplace_back("WWW-Authenticate", "Bearer");
   return reply;
 }
@@ -115,7 +122,8 @@ HttpError NoRoute(const RouteMatch& match) {
 }
 
 constexpr EndpointRow kEndpoints[] = {
-#define HEARTH_ENDPOINT(method, path, function, needs_key) {method, path, function, needs_key},
+#define HEARTH_ENDPOINT(method, path, function, needs_key, errors) \
+  {method, path, function, needs_key, ErrorForm::errors},
 #include "server/http/endpoints.inc"
 #undef HEARTH_ENDPOINT
 };
@@ -144,7 +152,7 @@ struct Gate::Exchange {
   Exchange(const ClientSocket& socket, std::string id_in) : request(socket), id(std::move(id_in)) {}
 
   Step Refuse(const HttpError& error) {
-    reply = ErrorReply(error);
+    reply = ErrorReply(error, row, id);
     return Step::kRefused;
   }
 
@@ -256,7 +264,7 @@ Gate::Step Gate::AdmitClient(Exchange& exchange) {
   const Connection& connection = socket_.connection();
   const Daemon& daemon = state_.daemon;
   const v1::Listen& config = daemon.config().listen();
-  if (const auto refusal = CheckHost(head, *connection.listener, config)) {
+  if (const auto refusal = CheckHost(head, *connection.listener, config, !daemon.keys().empty())) {
     return exchange.Refuse(*refusal);
   }
   if (const auto refusal = CheckOrigin(head, config)) return exchange.Refuse(*refusal);
@@ -340,7 +348,8 @@ void Gate::CallEndpoint(Exchange& exchange) {
     spdlog::error("http {}: {} threw {}", exchange.id, exchange.row->path, typeid(thrown).name());
     reply = absl::InternalError("internal error");
   }
-  exchange.reply = reply.ok() ? *std::move(reply) : ErrorReply(ToHttpError(reply.status()));
+  exchange.reply = reply.ok() ? *std::move(reply)
+                              : ErrorReply(ToHttpError(reply.status()), exchange.row, exchange.id);
 }
 
 bool Gate::Send(Exchange& exchange) {
@@ -356,6 +365,7 @@ void Gate::Present(Exchange& exchange, httplib::Response& response) {
   HttpReply& reply = exchange.reply;
   response.status = reply.status;
   response.set_header("X-Request-Id", exchange.id);
+  if (IsAnthropic(exchange.row)) response.set_header("request-id", exchange.id);
   for (const auto& [name, value] : reply.headers) response.set_header(name, value);
   if (const std::string* origin =
           AllowedOrigin(exchange.request.head, state_.daemon.config().listen())) {

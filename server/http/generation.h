@@ -1,35 +1,30 @@
-// Runs a generation for one HTTP client and writes it as OpenAI does: whole, or as events.
+// Runs a generation for one HTTP client: whole, or as events, in the endpoint's own wire form.
 #ifndef HEARTH_SERVER_HTTP_GENERATION_H_
 #define HEARTH_SERVER_HTTP_GENERATION_H_
 
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/generation_request.h"
 #include "server/http/endpoint.h"
-#include "server/http/generation_fields.h"
-#include "server/http/json.h"
+#include "server/http/reply_writer.h"
 
 namespace hearth::server {
 
-// What differs between the two endpoints' replies.
-struct ReplyShape {
-  const char* id_prefix;
-  const char* object;
-  const char* chunk_object;
-  // Members of a choice beside index, logprobs and finish_reason.
-  OrderedJson (*whole)(std::string text);
-  OrderedJson (*opening)();  // of a stream's first chunk of each choice; null: there is none
-  OrderedJson (*delta)(std::string text);
-  OrderedJson (*closing)();  // of the chunk that carries finish_reason
+// What an endpoint has read of a request.
+struct GenerationCall {
+  GenerationRequest request;
+  bool stream = false;
+  std::vector<std::string> ignored;  // fields that nobody's schema has
 };
 
 // A generation that fails before its reply has begun is an error; later, an event with an error
-// object ends the stream without [DONE]. A streamed reply begins with the first Output, or sooner
+// object ends the stream. A streamed reply begins with the first output that is written, or sooner
 // when the wait grows long. A client that has gone cancels the generation; one that has only closed
 // its sending side is still served its stream, but not a whole reply.
 absl::StatusOr<HttpReply> Generate(Daemon& daemon, const HttpRequest& http, GenerationCall call,
-                                   const ReplyShape& shape);
+                                   const MakeReplyWriter& make_writer);
 
 }  // namespace hearth::server
 

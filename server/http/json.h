@@ -11,26 +11,22 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/strict_json.h"
 
 namespace hearth::server {
 
-using Json = nlohmann::json;
-// Keeps the order of keys; for replies, which people read.
-using OrderedJson = nlohmann::ordered_json;
+// Keeps the order of keys: people read replies, and what a JSON Schema lets a model write follows
+// the order of its properties.
+using Json = nlohmann::ordered_json;
 
-struct JsonLimits {
-  size_t max_depth = 64;
-  size_t max_keys = 10'000;        // of one object
-  size_t max_containers = 65'536;  // objects and arrays of the document; bounds its memory
-  size_t max_number_bytes = 128;
-};
+using JsonLimits = StrictJsonLimits;
 
 // Parses one document (RFC 8259; a BOM is skipped). InvalidArgument for what is not JSON or not
 // UTF-8, for a duplicate key, for a number no double holds, and beyond the limits.
 absl::StatusOr<Json> ParseJson(std::string_view text, const JsonLimits& limits = {});
 
 // As UTF-8, whatever the strings hold: bytes that are not become U+FFFD.
-std::string DumpJson(const OrderedJson& json);
+std::string DumpJson(const Json& json);
 
 // The member `name` of `object`, or null when it is absent or the JSON null.
 // REQUIRES: `object` is an object, as for all below.
@@ -46,6 +42,14 @@ absl::StatusOr<std::optional<std::string>> GetString(const Json& object, std::st
 // Parts of documents. InvalidArgument names `param`.
 absl::StatusOr<int64_t> ToInteger(const Json& value, std::string_view param);
 absl::StatusOr<double> ToNumber(const Json& value, std::string_view param);
+
+// InvalidArgument names `param`.name unless the member is a string.
+absl::StatusOr<std::string> RequireString(const Json& object, std::string_view name,
+                                          const std::string& param);
+
+// The member "type" of an object, empty where it is absent. InvalidArgument names `param` when
+// `object` is none, and `param`.type when that is no string.
+absl::StatusOr<std::string> ReadType(const Json& object, const std::string& param);
 
 // REQUIRES: value.is_string().
 const std::string& StringOf(const Json& value);

@@ -11,7 +11,7 @@ absl::Status CheckLoaded(const Daemon& daemon) {
   return daemon.loaded() ? absl::OkStatus() : daemon.Ready();
 }
 
-OrderedJson ModelJson(const Daemon& daemon) {
+Json ModelJson(const Daemon& daemon) {
   return {{"id", daemon.model_id()},
           {"object", "model"},
           {"created", daemon.started_unix()},
@@ -22,7 +22,7 @@ OrderedJson ModelJson(const Daemon& daemon) {
 
 absl::StatusOr<HttpReply> ListModels(Daemon& daemon, HttpRequest&) {
   HEARTH_RETURN_IF_ERROR(CheckLoaded(daemon));
-  OrderedJson list = {{"object", "list"}, {"data", OrderedJson::array()}};
+  Json list = {{"object", "list"}, {"data", Json::array()}};
   list["data"].push_back(ModelJson(daemon));
   HttpReply reply;
   reply.body = DumpJson(list);

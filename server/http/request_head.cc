@@ -9,12 +9,12 @@ namespace {
 
 using State = RequestHeadParser::State;
 
-constexpr std::string_view kMethods[] = {"GET",     "HEAD",  "POST",    "PUT",  "DELETE",
-                                         "OPTIONS", "PATCH", "CONNECT", "TRACE"};
+constexpr std::string_view kMethods[] = {"GET",     "HEAD",  "POST",    "PUT",   "DELETE",
+                                         "OPTIONS", "PATCH", "CONNECT", "TRACE", "QUERY"};
 // Headers that decide how a request is read or whom it comes from: at most one of each.
-constexpr std::string_view kSingletons[] = {"host",   "content-length",  "content-type",
-                                            "origin", "authorization",   "transfer-encoding",
-                                            "expect", "content-encoding"};
+constexpr std::string_view kSingletons[] = {"host",   "content-length",   "content-type",
+                                            "origin", "authorization",    "x-api-key",
+                                            "expect", "content-encoding", "transfer-encoding"};
 
 bool IsTokenByte(char c) {  // RFC 9110, 5.6.2
   return absl::ascii_isalnum(c) || std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string::npos;

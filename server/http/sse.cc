@@ -9,11 +9,11 @@ bool SseStream::Write(std::string_view bytes) {
   return write_(bytes);
 }
 
-bool SseStream::Send(std::string_view data) {
-  std::string event = "data: ";
-  event += data;
-  event += "\n\n";
-  return Write(event);
+bool SseStream::Send(const SseEvent& event) {
+  std::string lines;
+  if (!event.name.empty()) lines.append("event: ").append(event.name).append("\n");
+  lines.append("data: ").append(event.data).append("\n\n");
+  return Write(lines);
 }
 
 bool SseStream::KeepAlive() { return Write(": keep-alive\n\n"); }

@@ -4,10 +4,16 @@
 
 #include <chrono>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <utility>
 
 namespace hearth::server {
+
+struct SseEvent {
+  std::string name;  // empty: none
+  std::string data;  // REQUIRES: neither holds a line break
+};
 
 class SseStream {
  public:
@@ -17,16 +23,15 @@ class SseStream {
   SseStream(std::function<bool(std::string_view)> write, std::chrono::milliseconds keep_alive)
       : write_(std::move(write)), keep_alive_(keep_alive) {}
 
-  // One event of one data line. REQUIRES: `data` holds no line break.
-  bool Send(std::string_view data);
+  bool Send(const SseEvent& event);
   // A comment, which clients skip.
   bool KeepAlive();
   // KeepAlive, if the stream has been silent for so long.
   bool KeepAliveIfSilent();
-
- private:
+  // Bytes as they are, of a body that has no events but comes in pieces.
   bool Write(std::string_view bytes);
 
+ private:
   const std::function<bool(std::string_view)> write_;
   const std::chrono::milliseconds keep_alive_;
   std::chrono::steady_clock::time_point last_write_ = std::chrono::steady_clock::now();

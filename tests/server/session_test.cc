@@ -43,8 +43,8 @@ class SessionTest : public testing::Test {
 
   static GenerationRequest Chat(std::string text) {
     GenerationRequest request;
-    request.prompt = std::vector<Message>{{Role::kUser, std::move(text)}};
-    request.prompt_name = "messages";
+    request.prompts = {std::vector<Message>{{Role::kUser, std::move(text)}}};
+    request.names.prompt = "messages";
     request.max_tokens = 12;
     request.seed = 5;
     return request;
@@ -63,7 +63,7 @@ class SessionTest : public testing::Test {
   struct Collected {
     std::vector<std::string> texts;
     std::vector<std::vector<TokenId>> tokens;
-    std::vector<FinishReason> ends;
+    std::vector<EndReason> ends;
     Usage usage;
     absl::Status status;
   };
@@ -86,7 +86,7 @@ class SessionTest : public testing::Test {
       if (const auto* delta = std::get_if<Delta>(&output)) {
         all.texts[delta->index] += delta->text;
         auto& ids = all.tokens[delta->index];
-        ids.insert(ids.end(), delta->tokens.begin(), delta->tokens.end());
+        for (const OutputToken& token : delta->tokens) ids.push_back(token.id);
       } else if (const auto* end = std::get_if<ChoiceEnd>(&output)) {
         all.ends[end->index] = end->reason;
       } else if (const auto* usage = std::get_if<Usage>(&output)) {
@@ -125,7 +125,7 @@ TEST_F(SessionTest, TextIsTheTokensDecoded) {
   const Collected all = Run(Chat("What is the temperature?"));
   ASSERT_TRUE(all.status.ok()) << all.status;
   EXPECT_EQ(all.usage.completion_tokens, 12);
-  EXPECT_EQ(all.ends[0], FinishReason::kLength);
+  EXPECT_EQ(all.ends[0], EndReason::kLength);
   EXPECT_EQ(all.tokens[0].size(), 12u);
   StreamDecoder decoder(daemon_.engine().tokenizer());
   std::string text;
@@ -164,7 +164,7 @@ TEST_F(SessionTest, P23_StopStringEndsTheTextBeforeIt) {
   const Collected cut = Run(request);
   ASSERT_TRUE(cut.status.ok()) << cut.status;
   EXPECT_EQ(cut.texts[0], whole.texts[0].substr(0, whole.texts[0].find(stop)));
-  EXPECT_EQ(cut.ends[0], FinishReason::kStop);
+  EXPECT_EQ(cut.ends[0], EndReason::kStop);
   EXPECT_LT(cut.usage.completion_tokens, whole.usage.completion_tokens);
   ExpectAllFree();
 }
@@ -188,7 +188,7 @@ TEST_F(SessionTest, ClientsDoNotSeeEachOthersCachedPrompts) {
   EXPECT_GT(Run(request).usage.cached_tokens, 0);
 }
 
-TEST_F(SessionTest, P_RangesAreRefusedByName) {
+TEST_F(SessionTest, P3_P7_P9_P13_P15_P17_P18_P19_P20_P22_P24_RangesAreRefusedByName) {
   struct Case {
     const char* param;
     void (*set)(GenerationRequest&);
@@ -233,17 +233,17 @@ TEST_F(SessionTest, P_RangesAreRefusedByName) {
        }},
       {"stop", [](GenerationRequest& r) { r.stop = {""}; }},
       {"stop", [](GenerationRequest& r) { r.stop = {std::string(10'240, 'x')}; }},
-      {"messages", [](GenerationRequest& r) { r.prompt = std::vector<Message>(); }},
-      {"messages", [](GenerationRequest& r) { r.prompt = std::vector<Message>(10'001); }},
+      {"messages", [](GenerationRequest& r) { r.prompts = {std::vector<Message>()}; }},
+      {"messages", [](GenerationRequest& r) { r.prompts = {std::vector<Message>(10'001)}; }},
       {"messages",
        [](GenerationRequest& r) {
-         r.prompt = std::vector<int64_t>{1, -1};
+         r.prompts = {std::vector<int64_t>{1, -1}};
        }},
       {"messages",
        [](GenerationRequest& r) {
-         r.prompt = std::vector<int64_t>{1, 1 << 30};
+         r.prompts = {std::vector<int64_t>{1, 1 << 30}};
        }},
-      {"messages", [](GenerationRequest& r) { r.prompt = std::vector<int64_t>{}; }},
+      {"messages", [](GenerationRequest& r) { r.prompts = {std::vector<int64_t>{}}; }},
   };
   for (const Case& bad : cases) {
     GenerationRequest request = Chat("x");
@@ -290,10 +290,35 @@ TEST_F(SessionTest, DroppingASessionFreesIt) {
   {
     auto session = Session::Start(daemon_, request);
     ASSERT_TRUE(session.ok());
-    EXPECT_EQ(daemon_.live_sessions(), 1);
+    EXPECT_EQ(daemon_.live_tasks(), 1);
   }
   ExpectAllFree();
-  EXPECT_EQ(daemon_.live_sessions(), 0);
+  EXPECT_EQ(daemon_.live_tasks(), 0);
+}
+
+// A cancel that comes between two submissions reaches those after it too.
+TEST_F(SessionTest, CancelWhileItSubmitsFreesEverything) {
+  GenerationRequest request = LongChat("many", 1500);
+  request.prompts.resize(20, request.prompts.front());
+  request.n = 4;
+  std::thread starter([&] {
+    const auto session = Session::Start(daemon_, request);
+    if (!session.ok()) return;  // the daemon drained before there was anything
+    EXPECT_TRUE(absl::IsUnavailable(Collect(**session).status));
+    ExpectAllFree();
+  });
+  while (daemon_.live_tasks() == 0) std::this_thread::yield();
+  daemon_.Drain(absl::ZeroDuration());
+  starter.join();
+}
+
+TEST_F(SessionTest, MoreChoicesThanTheEngineTakesAreRefused) {
+  GenerationRequest request = Chat("x");
+  request.prompts.resize(21, request.prompts.front());
+  request.n = 4;
+  ExpectParam(request, "messages");
+  request.prompts.pop_back();
+  EXPECT_TRUE(Run(request).status.ok());
 }
 
 TEST_F(SessionTest, NotifyWhenReadyComesOnceForEachAsking) {
@@ -329,7 +354,7 @@ TEST_F(SessionTest, DrainLetsShortOnesFinishAndEndsTheRest) {
   });
   daemon_.Drain(absl::Milliseconds(50));
   reader.join();
-  EXPECT_EQ(daemon_.live_sessions(), 0);
+  EXPECT_EQ(daemon_.live_tasks(), 0);
   const HttpError refused = ToHttpError(Session::Start(daemon_, Chat("late")).status());
   EXPECT_EQ(refused.http_status, 503);
   EXPECT_EQ(refused.code, "draining");

@@ -31,7 +31,7 @@ constexpr Row kRows[] = {
     {StatusCode::kOutOfRange, 400, "invalid_request_error", "", kExitSoftware},
     {StatusCode::kUnimplemented, 400, "invalid_request_error", "unsupported", kExitSoftware},
     {StatusCode::kInternal, 500, "server_error", "", kExitSoftware},
-    {StatusCode::kUnavailable, 503, "server_error", "", kExitSoftware},
+    {StatusCode::kUnavailable, 503, "server_error", "overloaded", kExitSoftware},
     {StatusCode::kDataLoss, 500, "server_error", "", kExitData},
     {StatusCode::kUnauthenticated, 401, "invalid_request_error", "invalid_api_key", kExitSoftware},
 };

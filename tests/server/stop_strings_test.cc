@@ -16,7 +16,7 @@ std::string Shown(const std::vector<std::string>& stops, const std::vector<std::
   std::string shown;
   for (const std::string& piece : pieces) shown += stop_strings.Push(piece);
   if (!stop_strings.matched()) shown += stop_strings.Flush();
-  if (matched) *matched = stop_strings.matched();
+  if (matched) *matched = stop_strings.matched().has_value();
   return shown;
 }
 

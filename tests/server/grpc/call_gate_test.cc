@@ -12,6 +12,7 @@
 #include "grpc/reflection/v1/reflection.grpc.pb.h"
 #include "grpc/reflection/v1alpha/reflection.grpc.pb.h"
 #include "gtest/gtest.h"
+#include "tests/server/captured_log.h"
 #include "tests/server/grpc/raw_call.h"
 #include "tests/server/grpc/served_daemon.h"
 
@@ -111,7 +112,11 @@ TEST(CallGate, G7_EveryMethodButHealthNeedsTheKey) {
     if (method == "/grpc.health.v1.Health/Watch") continue;  // open to all, and goes on for ever
     const auto code = [&](const std::string& authorization) {
       while (true) {  // until the failures so far are forgiven
-        const grpc::Status status = RawCall(channel, method, {""}, WithKey(authorization));
+        auto context = WithKey(authorization);
+        if (method == "/hearth.v1.Control/WatchLoad") {  // with a key it goes on for ever
+          context->set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(2));
+        }
+        const grpc::Status status = RawCall(channel, method, {""}, std::move(context));
         if (status.error_code() != grpc::StatusCode::RESOURCE_EXHAUSTED) return status.error_code();
         usleep(20'000);
       }
@@ -199,6 +204,124 @@ TEST(CallGate, B17_TheListedUserIsServed) {
   EXPECT_TRUE(RawCall(served.NewChannel(), "/hearth.v1.Control/GetModel", {""}, WithKey("")).ok());
 }
 
+constexpr char kDrain[] = "/hearth.v1.Control/Drain";
+constexpr char kFlushCache[] = "/hearth.v1.Control/FlushCache";
+
+TEST(CallGate, WhatAllClientsFeelIsNotForAClientOverTcp) {
+  int stops = 0;
+  ServedDaemon served({.on_stop = [&stops] { ++stops; }});
+  for (const char* method : {kDrain, kFlushCache}) {
+    const grpc::Status status = RawCall(served.NewChannel(), method, {""}, WithKey("Bearer any"));
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::PERMISSION_DENIED) << method;
+    EXPECT_THAT(status.error_message(), testing::HasSubstr("auth.admin_key_file"));
+  }
+  EXPECT_FALSE(served.daemon().draining());
+  EXPECT_EQ(stops, 0);
+}
+
+TEST(CallGate, TheDaemonsOwnUserDrainsItOnce) {
+  int stops = 0;
+  ServedDaemon served({.unix_path = absl::StrCat(testing::TempDir(), "/admin.", getpid()),
+                       .on_stop = [&stops] { ++stops; }});
+  EXPECT_TRUE(RawCall(served.NewChannel(), kFlushCache, {""}).ok());
+  EXPECT_TRUE(RawCall(served.NewChannel(), kDrain, {""}).ok());
+  EXPECT_TRUE(RawCall(served.NewChannel(), kDrain, {""}).ok());
+  EXPECT_TRUE(served.daemon().draining());
+  EXPECT_EQ(stops, 1);
+}
+
+TEST(CallGate, ADaemonThatLoadsIsNotDrained) {
+  int stops = 0;
+  ServedDaemon served({.unix_path = absl::StrCat(testing::TempDir(), "/admin.", getpid()),
+                       .load = false,
+                       .on_stop = [&stops] { ++stops; }});
+  EXPECT_EQ(RawCall(served.NewChannel(), kDrain, {""}).error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(stops, 0);
+}
+
+TEST(CallGate, AdminKeysOpenMoreThanTheRest) {
+  for (const char* keys : {"user-key\n", ""}) {
+    ServedDaemon served({.keys = keys, .admin_keys = "admin-key\n"});
+    const auto channel = served.NewChannel();
+    const auto code = [&](const char* method, const std::string& authorization) {
+      return RawCall(channel, method, {""}, WithKey(authorization)).error_code();
+    };
+    EXPECT_EQ(code(kFlushCache, "Bearer admin-key"), grpc::StatusCode::OK);
+    EXPECT_EQ(code("/hearth.v1.Control/GetModel", "Bearer admin-key"), grpc::StatusCode::OK);
+    EXPECT_EQ(code(kFlushCache, "Bearer user-key"), grpc::StatusCode::PERMISSION_DENIED);
+    EXPECT_EQ(code(kFlushCache, ""), *keys != '\0' ? grpc::StatusCode::UNAUTHENTICATED
+                                                   : grpc::StatusCode::PERMISSION_DENIED);
+  }
+}
+
+TEST(CallGate, WhereThereAreAdminKeysTheSocketAloneIsNotEnough) {
+  ServedDaemon served({.admin_keys = "admin-key\n",
+                       .unix_path = absl::StrCat(testing::TempDir(), "/admin.", getpid())});
+  const auto channel = served.NewChannel();
+  EXPECT_EQ(RawCall(channel, kFlushCache, {""}).error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_TRUE(RawCall(channel, kFlushCache, {""}, WithKey("Bearer admin-key")).ok());
+}
+
+TEST(CallGate, NamesOfPinsAreTheClientsOwn) {
+  ServedDaemon served({.keys = "first-key\nsecond-key\n"});
+  const auto channel = served.NewChannel();
+  const auto call = [&](const char* method, const google::protobuf::Message& request,
+                        const char* key) {
+    return RawCall(channel, method, {request.SerializeAsString()}, WithKey(key)).error_code();
+  };
+  v1::PinPrefixRequest pin;
+  pin.set_name("p");
+  pin.set_text(std::string(200, 'x') + " and so on");
+  v1::UnpinPrefixRequest unpin;
+  unpin.set_name("p");
+  EXPECT_EQ(call("/hearth.v1.Control/PinPrefix", pin, "Bearer first-key"), grpc::StatusCode::OK);
+  const auto pinned = [&] { return served.daemon().engine().stats().blocks_pinned; };
+  EXPECT_GT(pinned(), 0);
+  EXPECT_EQ(call("/hearth.v1.Control/UnpinPrefix", unpin, "Bearer second-key"),
+            grpc::StatusCode::NOT_FOUND);
+  EXPECT_GT(pinned(), 0);
+  EXPECT_EQ(call("/hearth.v1.Control/UnpinPrefix", unpin, "Bearer first-key"),
+            grpc::StatusCode::OK);
+}
+
+TEST(CallGate, B16_G5_G14_LogsHoldNoKeyNoContentAndNoClientsFault) {
+  CapturedLog log;
+  {
+    ServedDaemon served({.keys = "right-key\n"});
+    const auto channel = served.NewChannel();
+    v1::GenerateRequest request = LongRequest(4);
+    request.set_text("a prompt of secrets");
+    const std::string bytes = request.SerializeAsString();
+    const char* generate = "/hearth.v1.Inference/Generate";
+    EXPECT_TRUE(RawCall(channel, generate, {bytes}, WithKey("Bearer right-key")).ok());
+    for (int i = 0; i < 30; ++i) RawCall(channel, generate, {bytes}, WithKey("Bearer wrong-key"));
+    for (const std::string& wrong : {bytes + "\xff", std::string("\x12\x09secret-\xc0\x80", 11)}) {
+      EXPECT_FALSE(RawCall(channel, generate, {wrong}, WithKey("Bearer right-key")).ok());
+    }
+    request.mutable_options()->mutable_constraint()->set_regex("(secrets");
+    EXPECT_EQ(RawCall(channel, generate, {request.SerializeAsString()}, WithKey("Bearer right-key"))
+                  .error_code(),
+              grpc::StatusCode::INVALID_ARGUMENT);
+    const auto inference = v1::Inference::NewStub(channel);
+    for (const bool deadline : {false, true}) {
+      const auto context = WithKey("Bearer right-key");
+      if (deadline) {
+        context->set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(30));
+      }
+      const auto reader = inference->Generate(context.get(), LongRequest(1900, 4));
+      v1::GenerateEvent event;
+      while (reader->Read(&event)) {
+        if (!deadline) context->TryCancel();
+      }
+      EXPECT_FALSE(reader->Finish().ok());
+    }
+    EXPECT_TRUE(served.AwaitIdle());
+  }
+  for (const char* secret : {"secret", "right-key", "wrong-key", "error:", "warning:"}) {
+    EXPECT_THAT(log.text(), testing::Not(testing::HasSubstr(secret)));
+  }
+}
+
 TEST(CallGate, WithoutKeysAnyoneMayCall) {
   ServedDaemon served;
   EXPECT_TRUE(
@@ -236,6 +359,24 @@ TEST(Reflection, UnknownThingsAreNotFound) {
             grpc::StatusCode::INVALID_ARGUMENT);
   request.set_file_by_filename("hearth/v1/inference.proto");
   EXPECT_EQ(explorer.Ask(request)->file_descriptor_response().file_descriptor_proto_size(), 1);
+}
+
+TEST(Reflection, G22_IsOffByDefaultBeyondLoopback) {
+  Serving serving{.host = "0.0.0.0"};
+  {
+    ServedDaemon served(serving);
+    ExplorerV1 explorer(served.NewChannel(), "");
+    EXPECT_TRUE(explorer.Services().empty());
+    EXPECT_EQ(explorer.Finish().error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  }
+  serving.config.mutable_listen()->set_grpc_reflection(true);
+  ServedDaemon served(serving);
+  EXPECT_EQ(ExplorerV1(served.NewChannel(), "").Services(), kServices);
+}
+
+TEST(Reflection, G22_IsOnByDefaultOnAUnixSocket) {
+  ServedDaemon served({.unix_path = absl::StrCat(testing::TempDir(), "/reflection.", getpid())});
+  EXPECT_EQ(ExplorerV1(served.NewChannel(), "").Services(), kServices);
 }
 
 TEST(Reflection, G22_IsOffByConfig) {

@@ -46,6 +46,7 @@ TEST_F(GenerationTest, EventsComeInTheirOrder) {
   EXPECT_EQ(accepted.id().size(), 24u);
   EXPECT_EQ(accepted.model(), served_.daemon().model_id());
   EXPECT_EQ(accepted.seed(), 3u);
+  EXPECT_EQ(accepted.system_fingerprint(), served_.daemon().system_fingerprint());
   EXPECT_GT(accepted.prompt_tokens(), 0);
   bool text_began = false;
   int finished[2] = {0, 0};
@@ -114,14 +115,7 @@ TEST_P(G6_Refused, NamesTheField) {
     EXPECT_EQ(stream.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
     EXPECT_THAT(stream.status.error_message(), testing::StartsWith(GetParam().field));
     EXPECT_TRUE(stream.events.empty());
-    v1::RpcStatus rpc;
-    ASSERT_TRUE(rpc.ParseFromString(stream.status.error_details()));
-    EXPECT_EQ(rpc.code(), 3);
-    ASSERT_EQ(rpc.details_size(), 1);
-    EXPECT_EQ(rpc.details(0).type_url(), "type.googleapis.com/google.rpc.BadRequest");
-    v1::BadRequest bad;
-    ASSERT_TRUE(bad.ParseFromString(rpc.details(0).value()));
-    EXPECT_EQ(bad.field_violations(0).field(), GetParam().field);
+    EXPECT_EQ(RefusedField(stream.status), GetParam().field);
   }
 }
 
@@ -139,10 +133,14 @@ INSTANTIATE_TEST_SUITE_P(
         HEARTH_SAMPLING(temperature, -0.1f), HEARTH_SAMPLING(temperature, 2.1f),
         HEARTH_SAMPLING(temperature, kNan), HEARTH_SAMPLING(temperature, kInfinity),
         HEARTH_SAMPLING(top_p, 0), HEARTH_SAMPLING(top_p, 1.01f), HEARTH_SAMPLING(top_p, kNan),
-        HEARTH_SAMPLING(top_k, -1), HEARTH_SAMPLING(top_k, 1 << 30), HEARTH_SAMPLING(min_p, -1),
-        HEARTH_SAMPLING(min_p, 2), HEARTH_SAMPLING(repetition_penalty, 0),
-        HEARTH_SAMPLING(repetition_penalty, kNan), HEARTH_SAMPLING(frequency_penalty, 2.01f),
-        HEARTH_SAMPLING(presence_penalty, -2.01f),
+        HEARTH_SAMPLING(top_k, -2), HEARTH_SAMPLING(top_k, 1 << 30), HEARTH_SAMPLING(min_p, -1),
+        HEARTH_SAMPLING(min_p, 2), HEARTH_SAMPLING(min_p, kNan),
+        HEARTH_SAMPLING(repetition_penalty, 0), HEARTH_SAMPLING(repetition_penalty, -1),
+        HEARTH_SAMPLING(repetition_penalty, 2.01f), HEARTH_SAMPLING(repetition_penalty, kNan),
+        HEARTH_SAMPLING(frequency_penalty, 2.01f), HEARTH_SAMPLING(frequency_penalty, -2.01f),
+        HEARTH_SAMPLING(frequency_penalty, kNan), HEARTH_SAMPLING(frequency_penalty, kInfinity),
+        HEARTH_SAMPLING(presence_penalty, -2.01f), HEARTH_SAMPLING(presence_penalty, 2.01f),
+        HEARTH_SAMPLING(presence_penalty, kNan), HEARTH_SAMPLING(presence_penalty, -kInfinity),
         Refusal{"max_tokens", [](v1::Options& o) { o.set_max_tokens(0); }},
         Refusal{"max_tokens", [](v1::Options& o) { o.set_max_tokens(-1); }},
         Refusal{"max_tokens", [](v1::Options& o) { o.set_max_tokens(1 << 30); }},
@@ -155,6 +153,7 @@ INSTANTIATE_TEST_SUITE_P(
                 }},
         Refusal{"stop", [](v1::Options& o) { o.add_stop(std::string()); }},
         Refusal{"stop", [](v1::Options& o) { o.add_stop(std::string(65, 'x')); }},
+        Refusal{"stop", [](v1::Options& o) { o.add_stop(std::string("a\0b", 3)); }},
         Refusal{"logit_bias",
                 [](v1::Options& o) { (*o.mutable_sampling()->mutable_logit_bias())[-1] = 0; }},
         Refusal{"logit_bias",
@@ -163,29 +162,223 @@ INSTANTIATE_TEST_SUITE_P(
                 [](v1::Options& o) { (*o.mutable_sampling()->mutable_logit_bias())[0] = 101; }},
         Refusal{"logit_bias",
                 [](v1::Options& o) { (*o.mutable_sampling()->mutable_logit_bias())[0] = kNan; }},
+        Refusal{"min_tokens", [](v1::Options& o) { o.set_min_tokens(-1); }},
+        Refusal{"min_tokens", [](v1::Options& o) { o.set_min_tokens(o.max_tokens() + 1); }},
+        Refusal{"stop_tokens", [](v1::Options& o) { o.add_stop_tokens(-1); }},
+        Refusal{"stop_tokens", [](v1::Options& o) { o.add_stop_tokens(1 << 30); }},
+        Refusal{"stop_tokens",
+                [](v1::Options& o) {
+                  for (int i = 0; i < 65; ++i) o.add_stop_tokens(1);
+                }},
+        Refusal{"top_logprobs", [](v1::Options& o) { o.set_top_logprobs(-1); }},
+        Refusal{"top_logprobs", [](v1::Options& o) { o.set_top_logprobs(21); }},
+        Refusal{"cache_key", [](v1::Options& o) { o.set_cache_key(std::string(513, 'x')); }},
+        Refusal{"priority", [](v1::Options& o) { o.set_priority(static_cast<v1::Priority>(9)); }},
+        Refusal{"overflow", [](v1::Options& o) { o.set_overflow(static_cast<v1::Overflow>(9)); }},
+        Refusal{"constraint.json_schema",
+                [](v1::Options& o) { o.mutable_constraint()->set_json_schema("{"); }},
+        Refusal{"constraint.json_schema",
+                [](v1::Options& o) { o.mutable_constraint()->set_json_schema(""); }},
+        Refusal{"constraint.json_schema",
+                [](v1::Options& o) {
+                  o.mutable_constraint()->set_json_schema(
+                      R"({"$ref":"#/$defs/a","$defs":{"a":{"$ref":"#/$defs/b"},)"
+                      R"("b":{"$ref":"#/$defs/a"}}})");
+                }},
+        Refusal{"constraint.json_schema",
+                [](v1::Options& o) {
+                  o.mutable_constraint()->set_json_schema(R"({"$ref":"https://example.com/s"})");
+                }},
+        Refusal{"constraint.json_schema",
+                [](v1::Options& o) {
+                  o.mutable_constraint()->set_json_schema(std::string(100'000, '['));
+                }},
+        Refusal{"constraint.regex",
+                [](v1::Options& o) { o.mutable_constraint()->set_regex(std::string(60'000, '(')); }},
+        Refusal{"constraint.json_object",
+                [](v1::Options& o) { o.mutable_constraint()->set_json_object(false); }},
+        Refusal{"constraint.regex", [](v1::Options& o) { o.mutable_constraint()->set_regex("("); }},
+        Refusal{"constraint.choice",
+                [](v1::Options& o) { o.mutable_constraint()->mutable_choice(); }},
         Refusal{"logit_bias", [](v1::Options& o) {
                   for (int i = 0; i < 1025; ++i)
                     (*o.mutable_sampling()->mutable_logit_bias())[i] = 0;
                 }}));
 
 TEST_F(GenerationTest, G6_PromptsAreChecked) {
-  const auto expect = [](const Stream& stream, const std::string& start) {
+  const auto expect = [](const Stream& stream, const std::string& field) {
+    EXPECT_EQ(stream.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << field;
+    EXPECT_THAT(stream.status.error_message(), testing::StartsWith(field + ": "));
+    EXPECT_EQ(RefusedField(stream.status), field);
+  };
+  v1::GenerateRequest generate;
+  expect(Generate(generate), "prompt");
+  generate.mutable_tokens();
+  expect(Generate(generate), "tokens.ids");
+  const int32_t vocab = served_.daemon().engine().info().vocab_size;
+  for (const int32_t id : {-1, vocab, 1 << 30}) {
+    generate.mutable_tokens()->clear_ids();
+    generate.mutable_tokens()->add_ids(id);
+    expect(Generate(generate), "tokens.ids");
+  }
+  generate = LongRequest(4);
+  generate.mutable_options()->add_stop_tokens(vocab);
+  expect(Generate(generate), "stop_tokens");
+  generate = LongRequest(4);
+  (*generate.mutable_options()->mutable_sampling()->mutable_logit_bias())[vocab] = 1;
+  expect(Generate(generate), "logit_bias");
+  generate = LongRequest(4);
+  generate.mutable_options()->mutable_sampling()->set_top_k(vocab + 1);
+  expect(Generate(generate), "top_k");
+  expect(Chat({}), "messages");
+  v1::ChatRequest chat = ChatRequest("x");
+  while (chat.messages_size() <= 10'000) *chat.add_messages() = chat.messages(0);
+  expect(Chat(chat), "messages");
+}
+
+TEST_F(GenerationTest, P27_P28_ToolsAreBounded) {
+  const auto expect = [this](const v1::ChatRequest& request, const std::string& field) {
+    const Stream stream = Chat(request);
+    EXPECT_EQ(stream.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << field;
+    EXPECT_EQ(RefusedField(stream.status), field) << stream.status.error_message();
+  };
+  const auto with_tools = [](int count) {
+    v1::ChatRequest request = ChatRequest("hello");
+    for (int i = 0; i < count; ++i) request.add_tools()->set_name(absl::StrCat("f", i));
+    return request;
+  };
+  expect(with_tools(129), "tools");
+  v1::ChatRequest request = with_tools(2);
+  request.mutable_tools(1)->set_name("f0");
+  expect(request, "tools[1].name");
+  for (const std::string& name :
+       {std::string(65, 'x'), std::string("a b"), std::string("a\0b", 3)}) {
+    request.mutable_tools(1)->set_name(name);
+    expect(request, "tools[1].name");
+  }
+  request = with_tools(2);
+  request.mutable_tools(1)->set_description(std::string(128 * 1024, 'x'));
+  expect(request, "tools");
+  request = with_tools(2);
+  request.mutable_tools(1)->set_parameters(std::string(100'000, '['));
+  expect(request, "tools[1].parameters");
+  request = with_tools(1);
+  request.mutable_tool_choice()->add_allowed("g");
+  expect(request, "tool_choice");
+  request = ChatRequest("hello");
+  request.mutable_tool_choice()->set_mode(v1::ToolChoice::REQUIRED);
+  expect(request, "tool_choice");
+  request = with_tools(1);
+  request.mutable_options()->mutable_constraint()->set_json_object(true);
+  expect(request, "constraint.json_object");
+}
+
+TEST_F(GenerationTest, TheStopStringThatEndedAChoiceIsTold) {
+  const Stream free = Generate(LongRequest(40));
+  ASSERT_TRUE(free.status.ok());
+  const std::string text = free.text();
+  ASSERT_GT(text.size(), 6u);
+  // Whole characters: what a random model says may be any.
+  size_t begin = text.size() / 2;
+  while ((static_cast<uint8_t>(text[begin]) & 0xc0) == 0x80) --begin;
+  size_t end = begin + 1;
+  while (end < text.size() && (static_cast<uint8_t>(text[end]) & 0xc0) == 0x80) ++end;
+  const std::string stop = text.substr(begin, end - begin);
+  v1::GenerateRequest request = LongRequest(40);
+  request.mutable_options()->add_stop("not in there at all");
+  request.mutable_options()->add_stop(stop);
+  for (const auto& [stream, expected] : {std::pair(Generate(request), stop), {free, ""}}) {
+    for (const Event& event : stream.events) {
+      if (event.has_finish()) {
+        EXPECT_EQ(event.finish().stop(), expected);
+      }
+    }
+  }
+}
+
+TEST_F(GenerationTest, G6_ToolsAndCallsAreChecked) {
+  const auto expect = [this](const v1::ChatRequest& request, const std::string& start) {
+    const Stream stream = Chat(request);
     EXPECT_EQ(stream.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << start;
     EXPECT_THAT(stream.status.error_message(), testing::StartsWith(start));
   };
-  v1::GenerateRequest generate;
-  expect(Generate(generate), "prompt: ");
-  generate.mutable_tokens();
-  expect(Generate(generate), "tokens.ids: ");
-  generate.mutable_tokens()->add_ids(-1);
-  expect(Generate(generate), "tokens.ids: ");
-  generate.mutable_tokens()->set_ids(0, 1 << 30);
-  expect(Generate(generate), "tokens.ids: ");
-  expect(Chat({}), "messages: ");
+  v1::ChatRequest request = ChatRequest("hello");
+  v1::Tool& tool = *request.add_tools();
+  expect(request, "tools[0].name: ");
+  tool.set_name("f");
+  tool.set_parameters("{");
+  expect(request, "tools[0].parameters: ");
+  tool.set_parameters("[]");
+  expect(request, "tools[0].parameters: ");
+  tool.set_parameters(R"({"type":"object","properties":{"a":{"uniqueItems":true}}})");
+  expect(request, "tools: /tools/0/parameters/properties/a/uniqueItems");
+  tool.clear_parameters();
+  request.mutable_tool_choice()->set_name("g");
+  expect(request, "tool_choice: ");
+  request.mutable_tool_choice()->set_mode(static_cast<v1::ToolChoice::Mode>(9));
+  expect(request, "tool_choice.mode: ");
+  request.clear_tool_choice();
+  v1::Message& message = *request.add_messages();
+  message.set_role(v1::ROLE_ASSISTANT);
+  message.add_tool_calls()->set_name("f");
+  expect(request, "messages[1].tool_calls[0].arguments: ");
+  message.mutable_tool_calls(0)->set_arguments("{}");
+  message.set_role(v1::ROLE_USER);
+  expect(request, "messages[1].tool_calls: ");
+}
+
+TEST_F(GenerationTest, AForcedCallComesInParts) {
+  v1::ChatRequest request = ChatRequest("hello");
+  request.add_tools()->set_name("f");
+  request.mutable_tools(0)->set_parameters(
+      R"({"type":"object","properties":{"a":{"const":"a long enough text to come in parts"}},)"
+      R"("required":["a"],"additionalProperties":false})");
+  request.mutable_tool_choice()->set_name("f");
+  request.mutable_options()->set_max_tokens(200);
+  const Stream stream = Chat(request);
+  ASSERT_TRUE(stream.status.ok()) << stream.status.error_message();
+  std::string arguments;
+  int parts = 0;
+  for (const Event& event : stream.events) {
+    if (event.has_finish()) {
+      EXPECT_EQ(event.finish().reason(), v1::FINISH_REASON_TOOL_CALLS);
+    }
+    if (!event.has_tool_call()) continue;
+    EXPECT_EQ(event.tool_call().name(), parts == 0 ? "f" : "");
+    EXPECT_EQ(event.tool_call().id().empty(), parts > 0);
+    arguments += event.tool_call().arguments();
+    ++parts;
+  }
+  EXPECT_GT(parts, 2);
+  EXPECT_THAT(arguments, HasSubstr("a long enough text to come in parts"));
+  EXPECT_EQ(stream.text(), "");
+}
+
+TEST_F(GenerationTest, LogprobsComeWithTheirTokens) {
+  v1::GenerateRequest request = LongRequest(8);
+  request.set_echo(true);
+  request.mutable_options()->set_top_logprobs(2);
+  const Stream stream = Generate(request);
+  ASSERT_TRUE(stream.status.ok()) << stream.status.error_message();
+  bool first = true;
+  for (const Event& event : stream.events) {
+    const v1::Delta& delta = event.delta();
+    ASSERT_EQ(delta.logprobs_size(), delta.tokens_size());
+    for (int i = 0; i < delta.tokens_size(); ++i) {
+      EXPECT_EQ(delta.logprobs(i).has_token(), !first);
+      if (!std::exchange(first, false)) {
+        EXPECT_EQ(delta.logprobs(i).token().token(), delta.tokens(i));
+        EXPECT_EQ(delta.logprobs(i).top_size(), 2);
+        EXPECT_LE(delta.logprobs(i).top(1).logprob(), delta.logprobs(i).top(0).logprob());
+      }
+    }
+  }
+  EXPECT_EQ(static_cast<int>(stream.tokens().size()),
+            stream.events[0].accepted().prompt_tokens() + 8);
 }
 
 TEST_F(GenerationTest, G24_RolesThatDoNotExistAreNamed) {
-  for (int role : {0, 4, -1, 1 << 30}) {
+  for (int role : {0, 5, -1, 1 << 30}) {
     v1::ChatRequest request = ChatRequest("hello");
     request.add_messages()->set_role(static_cast<v1::Role>(role));
     const Stream stream = Chat(request);
@@ -270,8 +463,14 @@ TEST(Generation, G11_FullQueueTellsWhenToRetry) {
   serving.config.mutable_limits()->set_max_queued(1);
   ServedDaemon served(serving);
   const auto inference = served.Inference();
-  grpc::ClientContext context;
-  const Stream stream = ReadAll(inference->Generate(&context, LongRequest(900, 4)));
+  grpc::ClientContext occupying, context;
+  v1::GenerateRequest long_one = LongRequest(1900, 2);
+  long_one.mutable_options()->set_ignore_eos(true);
+  const auto occupier = inference->Generate(&occupying, long_one);
+  v1::GenerateEvent event;
+  ASSERT_TRUE(occupier->Read(&event));
+  const Stream stream = ReadAll(inference->Generate(&context, LongRequest(900, 2)));
+  occupying.TryCancel();
   EXPECT_EQ(stream.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   v1::RpcStatus rpc;
   ASSERT_TRUE(rpc.ParseFromString(stream.status.error_details()));

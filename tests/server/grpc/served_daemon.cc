@@ -12,15 +12,20 @@
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
+#include "hearth/v1/error_details.pb.h"
 #include "server/config.h"
 #include "tests/server/test_file.h"
 
 namespace hearth::server {
 namespace {
 
-ApiKeys ReadKeys(const std::string& lines) {
-  if (lines.empty()) return ApiKeys();
-  absl::StatusOr<ApiKeys> keys = ApiKeys::Read(WriteTestFile("grpc-keys", lines));
+std::string KeyFile(const std::string& name, const std::string& lines) {
+  return lines.empty() ? "" : WriteTestFile(name, lines);
+}
+
+ApiKeys ReadKeys(const Serving& serving) {
+  absl::StatusOr<ApiKeys> keys = ApiKeys::Read(KeyFile("grpc-keys", serving.keys),
+                                               KeyFile("grpc-admin-keys", serving.admin_keys));
   EXPECT_TRUE(keys.ok()) << keys.status();
   return *std::move(keys);
 }
@@ -39,17 +44,21 @@ TlsCredentials ReadTls(const Serving& serving) {
 }  // namespace
 
 ServedDaemon::ServedDaemon(Serving serving) {
-  serving.config.set_model(absl::StrCat(HEARTH_BIN_DIR, "/../models/tiny-q8_0.gguf"));
+  if (serving.config.model().empty()) {
+    serving.config.set_model(absl::StrCat(HEARTH_BIN_DIR, "/../models/tiny-q8_0.gguf"));
+  }
   std::signal(SIGPIPE, SIG_IGN);
-  daemon_ = std::make_unique<Daemon>(ResolveDefaults(serving.config), ReadKeys(serving.keys),
-                                     ReadTls(serving));
+  daemon_ = std::make_unique<Daemon>(ResolveDefaults(serving.config), ReadKeys(serving),
+                                     ReadTls(serving), serving.on_stop);
   const bool tls = serving.certificate != nullptr;
-  ListenAddress address{.host = "127.0.0.1", .port = 0, .unix_path = serving.unix_path, .tls = tls};
+  ListenAddress address{
+      .host = serving.host, .port = 0, .unix_path = serving.unix_path, .tls = tls};
   absl::StatusOr<Listener> listener = Listener::Bind(address, 0600);
   EXPECT_TRUE(listener.ok()) << listener.status();
   std::vector<Listener> listeners;
   listeners.push_back(*std::move(listener));
-  address_ = tls ? absl::StrCat("127.0.0.1:", listeners[0].port()) : listeners[0].name();
+  address_ = listeners[0].is_unix() ? listeners[0].name()
+                                    : absl::StrCat("127.0.0.1:", listeners[0].port());
   if (tls) credentials_ = Trusting(*serving.certificate);
   absl::StatusOr<std::unique_ptr<GrpcServer>> server =
       GrpcServer::Start(*daemon_, std::move(listeners));
@@ -98,7 +107,7 @@ std::unique_ptr<v1::Control::Stub> ServedDaemon::Control() const {
 bool ServedDaemon::AwaitIdle() {
   return Eventually([this] {
     const EngineStats stats = daemon_->engine().stats();
-    return daemon_->live_sessions() == 0 && stats.running == 0 && stats.queued == 0 &&
+    return daemon_->live_tasks() == 0 && stats.running == 0 && stats.queued == 0 &&
            stats.blocks_used == 0;
   });
 }
@@ -162,6 +171,17 @@ Stream ReadAll(std::unique_ptr<grpc::ClientReader<v1::GenerateEvent>> reader) {
   while (reader->Read(&event)) stream.events.push_back(event);
   stream.status = reader->Finish();
   return stream;
+}
+
+std::string RefusedField(const grpc::Status& status) {
+  v1::RpcStatus rpc;
+  v1::BadRequest bad;
+  EXPECT_TRUE(rpc.ParseFromString(status.error_details()));
+  EXPECT_EQ(rpc.code(), static_cast<int>(status.error_code()));
+  if (rpc.details_size() != 1) return "";
+  if (rpc.details(0).type_url() != "type.googleapis.com/google.rpc.BadRequest") return "";
+  if (!bad.ParseFromString(rpc.details(0).value()) || bad.field_violations_size() != 1) return "";
+  return bad.field_violations(0).field();
 }
 
 v1::GenerateRequest LongRequest(int max_tokens, int n) {

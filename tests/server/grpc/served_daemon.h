@@ -18,12 +18,15 @@
 namespace hearth::server {
 
 struct Serving {
-  v1::Config config = {};                    // defaults are filled in
-  std::string keys = {};                     // lines of the key file; empty: no authentication
-  std::string unix_path = {};                // listens there instead of on a free port
-  bool load = true;                          // false: stays in the loading phase
+  v1::Config config = {};          // defaults are filled in; the model's is the random one
+  std::string keys = {};           // lines of the key file; empty: no authentication
+  std::string admin_keys = {};     // likewise; empty: no such file
+  std::string host = "127.0.0.1";  // of the free port
+  std::string unix_path = {};      // listens there instead of on a free port
+  bool load = true;                // false: stays in the loading phase
   const Certificate* certificate = nullptr;  // when set, the free port speaks TLS
   const Certificate* client_ca = nullptr;    // when set, clients show what it has issued
+  std::function<void()> on_stop = [] {};     // the daemon's
 };
 
 class ServedDaemon {
@@ -75,6 +78,9 @@ struct Stream {
   std::vector<int32_t> tokens() const;
 };
 Stream ReadAll(std::unique_ptr<grpc::ClientReader<v1::GenerateEvent>> reader);
+
+// The field that the BadRequest among an error's details names; empty where there is none.
+std::string RefusedField(const grpc::Status& status);
 
 // A request that would go on for `max_tokens`.
 v1::GenerateRequest LongRequest(int max_tokens, int n = 1);

@@ -26,7 +26,7 @@ TEST(Access, B1_B2_HostOnALoopbackListener) {
   v1::Listen config;
   config.add_allowed_hosts("Gateway.lan");
   const auto status = [&](std::string_view host) {
-    const auto refusal = CheckHost(Head("host", host), listener, config);
+    const auto refusal = CheckHost(Head("host", host), listener, config, false);
     return refusal ? refusal->http_status : 0;
   };
   for (const char* host : {"127.0.0.1", "127.0.0.1:8080", "localhost", "LOCALHOST:1", "localhost.",
@@ -43,17 +43,39 @@ TEST(Access, B1_B2_HostOnALoopbackListener) {
 TEST(Access, B2_AListenersOwnAddressIsAHost) {
   for (const char* address : {"127.0.0.2:0", "tls:127.0.0.2:0"}) {
     const Listener listener = Listen(address);
-    EXPECT_FALSE(CheckHost(Head("host", "127.0.0.2:8080"), listener, {})) << address;
-    EXPECT_TRUE(CheckHost(Head("host", "127.0.0.3"), listener, {})) << address;
+    EXPECT_FALSE(CheckHost(Head("host", "127.0.0.2:8080"), listener, {}, false)) << address;
+    EXPECT_TRUE(CheckHost(Head("host", "127.0.0.3"), listener, {}, true)) << address;
   }
 }
 
-TEST(Access, HostElsewhereIsFree) {
+TEST(Access, B2_HostBeyondLoopback) {
   const Listener wide = Listen("0.0.0.0:0");
-  const std::string path = absl::StrCat(testing::TempDir(), "/access_test.sock");
-  const Listener local = Listen(absl::StrCat("unix:", path).c_str());
-  EXPECT_FALSE(CheckHost(Head("host", "evil.example"), wide, {}));
-  EXPECT_FALSE(CheckHost(Head("host", "evil.example"), local, {}));
+  const Listener tls = Listen("tls:0.0.0.0:0");
+  const Listener local =
+      Listen(absl::StrCat("unix:", testing::TempDir(), "/access_test.sock").c_str());
+  v1::Listen named;
+  named.add_allowed_hosts("gateway.lan");
+  const auto taken = [](std::string_view host, const Listener& listener, const v1::Listen& config,
+                        bool has_keys) {
+    return !CheckHost(Head("host", host), listener, config, has_keys).has_value();
+  };
+  // A page elsewhere has no key, and no certificate of its name.
+  EXPECT_TRUE(taken("evil.example", wide, {}, true));
+  EXPECT_TRUE(taken("evil.example", tls, {}, false));
+  EXPECT_TRUE(taken("evil.example", local, named, false));
+  EXPECT_FALSE(taken("evil.example", wide, {}, false));
+  for (const Listener* listener : {&wide, &tls}) {
+    for (const bool has_keys : {false, true}) {
+      EXPECT_FALSE(taken("evil.example", *listener, named, has_keys));
+      for (const char* host :
+           {"gateway.lan:8443", "10.0.0.1", "10.0.0.1:80", "[fe80::1]:80", "localhost"}) {
+        EXPECT_TRUE(taken(host, *listener, named, has_keys)) << host;
+      }
+      for (const char* host : {"10.0.0.1.evil.example", "[fe80::1", "fe80::1", "[evil]", "10.1"}) {
+        EXPECT_FALSE(taken(host, *listener, named, has_keys)) << host;
+      }
+    }
+  }
 }
 
 TEST(Access, B3_B5_Origin) {

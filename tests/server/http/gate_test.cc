@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/server/captured_log.h"
 #include "tests/server/http/http_fixture.h"
 
 namespace hearth::server {
@@ -521,7 +522,11 @@ TEST_F(KeyedGateTest, B7_B8_B12_KeysAreExactAndTheSchemeIsNot) {
 TEST_F(KeyedGateTest, B9_B10_B11_KeysElsewhere) {
   EXPECT_EQ(Get(absl::StrCat("/version?api_key=", kKey)).status, 401);
   EXPECT_EQ(Get("/version", absl::StrCat("Cookie: key=", kKey, "\r\n")).status, 401);
-  EXPECT_EQ(Get("/version", absl::StrCat("X-Api-Key: ", kKey, "\r\n")).status, 401);
+  EXPECT_EQ(Get("/version", absl::StrCat("X-Key: ", kKey, "\r\n")).status, 401);
+  EXPECT_EQ(Get("/version", absl::StrCat("X-Api-Key: ", kKey, "\r\n")).status, 200);
+  EXPECT_EQ(
+      Get("/version", absl::StrCat("X-Api-Key: ", kKey, "\r\nX-Api-Key: ", kKey, "\r\n")).status,
+      400);
   EXPECT_EQ(Get("/version", absl::StrCat("Authorization: Bearer ", kKey,
                                          "\r\nAuthorization: Bearer ", kKey, "\r\n"))
                 .status,
@@ -598,6 +603,40 @@ TEST_F(KeyedGateTest, B16_FloodOfWrongKeysIsLimited) {
   }
   EXPECT_GT(limited, 0);
   EXPECT_EQ(Status(absl::StrCat("Bearer ", kKey)), 200);
+}
+
+class KeyLogTest : public HttpTest {};
+
+// Right or wrong, wherever it stands.
+TEST_F(KeyLogTest, B16_KeysAreNeverLogged) {
+  const CapturedLog log;
+  const std::string right = "correct-horse-battery";
+  Start(right + "\n");
+  const std::string wrong = "wrong-zebra-cell";
+  const std::string malformed = "mal formed\x80-key";
+  const std::string long_one(65536, 'k');
+  for (const std::string& key : {right, wrong, malformed, long_one}) {
+    Get("/version", absl::StrCat("Authorization: Bearer ", key, "\r\n"));
+    Get("/version", absl::StrCat("Authorization: ", key, "\r\n"));
+    Get("/version", absl::StrCat("X-Api-Key: ", key, "\r\n"));
+    Get(absl::StrCat("/version?api_key=", key));
+    Get(absl::StrCat("/", key));
+  }
+  RawReply limited;
+  for (int i = 0; i < 100 && limited.status != 429; ++i) {
+    limited = Get("/version", absl::StrCat("Authorization: Bearer ", wrong, "\r\n"));
+  }
+  EXPECT_EQ(limited.status, 429);
+  EXPECT_EQ(limited.headers.count("retry-after"), 1u);
+  EXPECT_EQ(limited.error("type"), "rate_limit_error");
+  server_.reset();
+  daemon_.reset();
+  const std::string lines = log.text();
+  EXPECT_THAT(lines, HasSubstr("/version 200"));
+  EXPECT_THAT(lines, HasSubstr("/version 401"));
+  for (const char* piece : {"correct", "horse", "wrong", "zebra", "mal", "formed", "kkkk"}) {
+    EXPECT_THAT(lines, Not(HasSubstr(piece)));
+  }
 }
 
 class AllowedOriginsTest : public HttpTest {

@@ -104,7 +104,7 @@ TEST_F(GenerationTest, ModelsAreListedAndFound) {
   EXPECT_EQ(Get("/ready").status, 200);
 }
 
-TEST_F(GenerationTest, P1_P2_Model) {
+TEST_F(GenerationTest, J13_P1_P2_Model) {
   Served(kTextPath, R"({"prompt":"","temperature":0,"max_tokens":3})");
   for (const char* name : {"gpt-5", "../../etc/passwd"}) {
     const RawReply reply = Post(kChatPath, Chat(absl::StrCat(R"("model":")", name, "\"")));
@@ -144,9 +144,9 @@ TEST_F(GenerationTest, P3_P4_P5_P6_Messages) {
                 "messages[0].content[1].type");
     EXPECT_EQ(reply.error("code"), "unsupported_value");
   }
-  refused(R"([{"role":"user","content":"x","name":"bob"}])", "messages[0].name");
-  refused(R"([{"role":"assistant","content":"x","tool_calls":[{"id":"a"}]}])",
-          "messages[0].tool_calls");
+  refused(R"([{"role":"user","content":"x","name":5}])", "messages[0].name");
+  refused(R"([{"role":"assistant","content":"x","function_call":{"name":"a"}}])",
+          "messages[0].function_call");
 }
 
 TEST_F(GenerationTest, MessagesMayBePartsAndCarryWhatSdksSendBack) {
@@ -159,8 +159,9 @@ TEST_F(GenerationTest, MessagesMayBePartsAndCarryWhatSdksSendBack) {
                  {"type":"text","text":"b"}]}],"max_tokens":4,"temperature":0})")
                          .json();
   EXPECT_EQ(whole["choices"], parts["choices"]);
-  Served(kChatPath,
-         R"({"messages":[{"role":"developer","content":"s"},{"role":"user","content":"u"},
+  Served(
+      kChatPath,
+      R"({"messages":[{"role":"developer","content":"s"},{"role":"user","name":"bob","content":"u"},
              {"role":"assistant","content":"a","refusal":null,"tool_calls":null,"audio":null,
               "annotations":[]},{"role":"user","content":"v"}],"max_tokens":1})");
 }
@@ -177,12 +178,12 @@ TEST_F(GenerationTest, P8_P9_Prompts) {
             "prompt");
   };
   Refused(kTextPath, "{}", "prompt");
-  for (const char* prompt :
-       {"null", "5", "{}", "[]", R"(["a","b"])", "[[1,2],[3]]", "[1,\"a\"]", "[1.5]", "[true]",
-        "[-1]", "[2147483648]", "[9223372036854775808]", "[1000000]"}) {
+  for (const char* prompt : {"null", "5", "{}", "[]", "[1,\"a\"]", "[1.5]", "[true]", "[-1]",
+                             "[2147483648]", "[9223372036854775808]", "[1000000]"}) {
     refused(prompt);
   }
-  for (const char* prompt : {R"("")", R"("  \n")", R"(["a"])", R"([""])", "[3,4,5]"}) {
+  for (const char* prompt :
+       {R"("")", R"("  \n")", R"(["a"])", R"([""])", "[3,4,5]", R"(["a","b"])", "[[1,2],[3]]"}) {
     Served(kTextPath, absl::StrCat("{\"max_tokens\":2,\"prompt\":", prompt, "}"));
   }
 }
@@ -223,7 +224,6 @@ TEST_F(GenerationTest, P15_P17_P18_P19_P20_P21_Numbers) {
       {"presence_penalty", {"2.01", "-2.01"}},
       {"frequency_penalty", {"2.01", "-2.01", "[]"}},
       {"seed", {"18446744073709551616", "9223372036854775808", "1.5", "\"1\""}},
-      {"stream", {"\"true\"", "1"}},
   };
   for (const Case& c : cases) {
     for (const char* value : c.values) {
@@ -234,7 +234,33 @@ TEST_F(GenerationTest, P15_P17_P18_P19_P20_P21_Numbers) {
       "repetition_penalty":1.1,"presence_penalty":-2,"frequency_penalty":2,"seed":-1,"n":4)"));
 }
 
-TEST_F(GenerationTest, P22_P24_StopAndLogitBias) {
+// As vLLM has it.
+TEST_F(GenerationTest, P18_TopKOfMinusOneIsOff) {
+  const auto text = [this](const char* top_k) {
+    return Served(kTextPath, Text(std::string(R"("max_tokens":8,"seed":1,"top_k":)") + top_k))
+        .json()["choices"][0]["text"];
+  };
+  EXPECT_EQ(text("-1"), text("0"));
+}
+
+TEST_F(GenerationTest, MoreChoicesThanCanBeQueuedAreRefused) {
+  std::string prompts = R"({"max_tokens":1,"n":4,"prompt":["a")";
+  for (int i = 1; i < 64; ++i) prompts += R"(,"a")";
+  Refused(kTextPath, prompts + "]}", "prompt");
+}
+
+// More than the engine takes at once.
+TEST_F(GenerationTest, ManyEmbeddings) {
+  std::string inputs = R"({"input":["a")";
+  for (int i = 1; i < 300; ++i) absl::StrAppend(&inputs, R"(,"a)", i, "\"");
+  const Json reply = Served("/v1/embeddings", inputs + "]}").json();
+  ASSERT_EQ(reply["data"].size(), 300u);
+  for (int i = 0; i < 300; ++i) EXPECT_EQ(reply["data"][i]["index"], i);
+  for (int i = 300; i < 2049; ++i) inputs += R"(,"a")";
+  Refused("/v1/embeddings", inputs + "]}", "input");
+}
+
+TEST_F(GenerationTest, J13_P22_P24_StopAndLogitBias) {
   for (const char* stop :
        {R"(["a","b","c","d","e"])", R"("")", R"([""])", "[1]", "5", "{}", R"("a\u0000")"}) {
     RefusedByBoth(absl::StrCat("\"stop\":", stop), "stop");
@@ -251,7 +277,10 @@ TEST_F(GenerationTest, P22_P24_StopAndLogitBias) {
   Served(kTextPath, Text(R"("max_tokens":2,"stop":["x","y"],"logit_bias":{"3":-100,"4":5.5})"));
 }
 
-TEST_F(GenerationTest, P26_StreamOptionsNeedAStream) {
+TEST_F(GenerationTest, P26_StreamAndItsOptions) {
+  for (const char* value : {"\"true\"", "1", "{}"}) {
+    RefusedByBoth(absl::StrCat("\"stream\":", value), "stream");
+  }
   RefusedByBoth(R"("stream_options":{"include_usage":true})", "stream_options");
   RefusedByBoth(R"("stream":true,"stream_options":5)", "stream_options");
   RefusedByBoth(R"("stream":true,"stream_options":{"include_usage":1})",
@@ -259,7 +288,7 @@ TEST_F(GenerationTest, P26_StreamOptionsNeedAStream) {
 }
 
 TEST_F(GenerationTest, P32_UnsupportedFieldsAreNamed) {
-  for (const char* name : {"tools", "grammar", "guided_json", "chat_template", "logprobs"}) {
+  for (const char* name : {"functions", "grammar", "guided_grammar", "chat_template", "best_of"}) {
     const RawReply reply =
         Refused(kChatPath, Chat(absl::StrCat("\"", name, "\":[{\"a\":1}]")), name);
     EXPECT_EQ(reply.error("code"), "unsupported_parameter");
@@ -284,6 +313,14 @@ TEST_F(GenerationTest, P36_TimeoutHeader) {
       200);
 }
 
+// It would take as long again.
+TEST_F(GenerationTest, SdksAreToldNotToRetryATimeout) {
+  const std::string body = Text(R"("max_tokens":1900,)" + Endless());
+  const RawReply reply = Post(kTextPath, body, "X-Hearth-Timeout-Ms: 1\r\n");
+  EXPECT_EQ(reply.status, 504) << reply.body;
+  EXPECT_EQ(reply.headers.at("x-should-retry"), "false");
+}
+
 TEST_F(GenerationTest, J18_UnknownFieldsAreIgnoredAndNamed) {
   const RawReply reply = Served(kChatPath, Chat(R"("max_tokens":1,"frob\r\nX: 1":2,"zap":null)"));
   EXPECT_EQ(reply.headers.at("x-hearth-ignored"), "frob??X??1, zap");
@@ -295,8 +332,8 @@ TEST_F(GenerationTest, J18_UnknownMembersAreNamedWithTheirPath) {
       {"type":"text","text":"a","cache_control":{}}],"mood":1}],"max_tokens":1,"stream":true,
       "stream_options":{"include_usage":true,"frob":2},"messages[].role":3})";
   EXPECT_EQ(Served(kChatPath, body).headers.at("x-hearth-ignored"),
-            "messages[].role, stream_options.frob, messages[0].mood, "
-            "messages[0].content[0].cache_control");
+            "messages[0].content[0].cache_control, messages[0].mood, stream_options.frob, "
+            "messages[].role");
 }
 
 TEST_F(GenerationTest, KnownMembersThatAreNotServedAreRefusedByPath) {
@@ -310,20 +347,47 @@ TEST_F(GenerationTest, KnownMembersThatAreNotServedAreRefusedByPath) {
 }
 
 TEST_F(GenerationTest, J13_NulInContentIsText) {
-  Served(kChatPath, R"({"messages":[{"role":"user","content":"a\u0000b"}],"max_tokens":1})");
+  const auto prompt_tokens = [this](std::string_view content) {
+    return Served(kChatPath,
+                  absl::StrCat(R"({"max_tokens":1,"messages":[{"role":"user","content":")",
+                               std::string(content), "\"}]}"))
+        .json()["usage"]["prompt_tokens"]
+        .get<int>();
+  };
+  EXPECT_GT(prompt_tokens("a\\u0000b"), prompt_tokens("a"));
+}
+
+// The vocabulary's size is the first id that it does not have.
+TEST_F(GenerationTest, P9_P24_TheEndOfTheVocabulary) {
+  const int64_t size = daemon_->engine().info().vocab_size;
+  const auto with = [](std::string_view begin, int64_t id, std::string_view end) {
+    return absl::StrCat("\"max_tokens\":1,", std::string(begin), id, std::string(end));
+  };
+  const auto prompt = [](int64_t id) {
+    return absl::StrCat(R"({"max_tokens":1,"prompt":[3,)", id, "]}");
+  };
+  Refused(kTextPath, prompt(size), "prompt");
+  Served(kTextPath, prompt(size - 1));
+  RefusedByBoth(with(R"("logit_bias":{")", size, R"(":1})"), "logit_bias");
+  Served(kTextPath, Text(with(R"("logit_bias":{")", size - 1, R"(":1})")));
+  RefusedByBoth(with(R"("stop_token_ids":[)", size, "]"), "stop_token_ids");
+  Served(kTextPath, Text(with(R"("stop_token_ids":[)", size - 1, "]")));
+  // It is a count: as many as there are may be drawn from.
+  RefusedByBoth(with(R"("top_k":)", size + 1, ""), "top_k");
+  Served(kTextPath, Text(with(R"("top_k":)", size, "")));
 }
 
 TEST_F(GenerationTest, F16_ClientThatLeavesCancelsItsGeneration) {
   for (const bool reset : {false, true}) {
     RawClient client(tcp());
     client.Send(RequestText("POST", kTextPath, Text(R"("max_tokens":1900,)" + Endless())));
-    ASSERT_TRUE(Eventually([&] { return daemon_->live_sessions() == 1; }));
+    ASSERT_TRUE(Eventually([&] { return daemon_->live_tasks() == 1; }));
     if (reset) {
       client.Reset();
     } else {
       client.HalfClose();
     }
-    ASSERT_TRUE(Eventually([&] { return daemon_->live_sessions() == 0; }));
+    ASSERT_TRUE(Eventually([&] { return daemon_->live_tasks() == 0; }));
   }
   EXPECT_LT(daemon_->engine().stats().tokens_generated, 2 * 1900u);  // one was cut at least
   ASSERT_TRUE(Eventually([&] { return daemon_->engine().stats().running == 0; }));
@@ -335,7 +399,7 @@ TEST_F(GenerationTest, F2_DrainLetsAReplyFinishAndRefusesTheNext) {
   late.Send(RequestText("GET", "/health"));
   EXPECT_EQ(late.Receive().status, 200);
   client.Send(RequestText("POST", kTextPath, Text(R"("max_tokens":500,)" + Endless())));
-  ASSERT_TRUE(Eventually([&] { return daemon_->live_sessions() == 1; }));
+  ASSERT_TRUE(Eventually([&] { return daemon_->live_tasks() == 1; }));
   daemon_->Drain(absl::Seconds(20));
   late.Send(RequestText("POST", kTextPath, Text(R"("max_tokens":1)")));
   EXPECT_EQ(late.Receive().error("code"), "draining");

@@ -18,11 +18,24 @@
 #include "server/config.h"
 #include "server/daemon.h"
 #include "server/http/http_server.h"
+#include "server/http/json.h"
 #include "tests/server/certificates.h"
 #include "tests/server/http/raw_client.h"
 #include "tests/server/test_file.h"
 
 namespace hearth::server {
+
+// Compiles, and fails at its first mask: "[[" can be read in too many ways.
+inline std::string SchemaOfTooManyWays() {
+  Json inner, schema;
+  for (int i = 1; i <= 40; ++i) inner["anyOf"].push_back({{"type", "array"}, {"maxItems", i}});
+  for (int i = 1; i <= 40; ++i) {
+    inner["title"] = i;  // none is the same as another
+    schema["anyOf"].push_back(
+        {{"type", "array"}, {"prefixItems", Json::array({inner})}, {"maxItems", i}});
+  }
+  return schema.dump();
+}
 
 class HttpTest : public testing::Test {
  protected:

@@ -1,7 +1,14 @@
 // Rows J1–J17 of the catalogue, and the typed getters.
 #include "server/http/json.h"
 
+#include <malloc.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
 #include <limits>
+#include <new>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -9,10 +16,31 @@
 #include "gtest/gtest.h"
 #include "server/status.h"
 
+namespace {
+
+// Bytes that operator new has given out, and the most there have been.
+std::atomic<int64_t> live_bytes, most_live_bytes;
+
+}  // namespace
+
+void* operator new(size_t size) {
+  void* block = std::malloc(size);
+  if (block == nullptr) std::abort();
+  const int64_t live = live_bytes += static_cast<int64_t>(malloc_usable_size(block));
+  most_live_bytes = std::max(most_live_bytes.load(), live);
+  return block;
+}
+void operator delete(void* block) noexcept {
+  live_bytes -= static_cast<int64_t>(malloc_usable_size(block));
+  std::free(block);
+}
+void operator delete(void* block, size_t) noexcept { operator delete(block); }
+
 namespace hearth::server {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 bool Parses(std::string_view text) {
   const absl::StatusOr<Json> json = ParseJson(text);
@@ -56,6 +84,19 @@ TEST(Json, J6_ManyContainers) {
   std::string text = "[{}";
   while (text.size() < (1 << 20) - 4) text += ",{}";
   EXPECT_FALSE(Parses(text + "]"));
+}
+
+TEST(Json, J6_ADocumentTakesFewTimesItsBytes) {
+  for (const char* unit : {"{}", "[]", "\"\"", "1", "null", "{\"a\":1}", "\"0123456789abcdef\""}) {
+    std::string text = absl::StrCat("[", unit);
+    while (text.size() < (1 << 20) - 32) absl::StrAppend(&text, ",", unit);
+    text += "]";
+    const int64_t before = live_bytes;
+    most_live_bytes = before;
+    ParseJson(text).IgnoreError();
+    EXPECT_LT(most_live_bytes - before, 32 * static_cast<int64_t>(text.size())) << unit;
+    EXPECT_EQ(live_bytes, before) << unit;
+  }
 }
 
 TEST(Json, J7_ManyKeys) {
