@@ -2,53 +2,45 @@
 #ifndef HEARTH_CLIENTS_CLI_CONNECTION_H_
 #define HEARTH_CLIENTS_CLI_CONNECTION_H_
 
-#include <grpcpp/client_context.h>
-#include <grpcpp/security/credentials.h>
-
 #include <CLI/CLI.hpp>
-#include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 
-#include "hearth/v1/inference.grpc.pb.h"
+#include "hearth/client.h"
 
 namespace hearth::cli {
 
 struct ConnectionFlags {
-  std::string address = "127.0.0.1:8081";
+  std::string address = ClientOptions().address;
   std::string key_file;
-  // For TLS, PEM files.
-  std::string ca_file;
-  std::string certificate_file;
-  std::string private_key_file;
+  Tls tls;                        // the files' contents
+  std::optional<double> timeout;  // seconds
 };
-// --address, --key-file, --ca, --certificate and --private-key.
+// --address, --key-file, --tls-…, --timeout.
 void AddConnectionFlags(CLI::App& command, ConnectionFlags& flags);
 
 // The key: the first line of the file that is neither empty nor a comment. Without a file,
-// HEARTH_API_KEY; empty when there is none. nullopt, and a line on stderr, for a file without.
-std::optional<std::string> ReadKey(const std::string& path);
+// HEARTH_API_KEY; empty when there is none.
+absl::StatusOr<std::string> ReadKey(const std::string& path);
 
 class Connection {
  public:
-  // Connects with the first call. nullopt, and a line on stderr, for a file that cannot be read.
+  // nullopt, and a line on stderr, for flags that name no daemon.
   static std::optional<Connection> Open(const ConnectionFlags& flags);
 
-  v1::Inference::Stub& inference() { return *inference_; }
-  v1::Control::Stub& control() { return *control_; }
-  // Adds the key.
-  void Authorise(grpc::ClientContext& context) const;
+  const Client& client() const { return client_; }
+  // Of a call, as the flags have it.
+  CallOptions options(std::stop_token stop = {}) const { return {timeout_, std::move(stop)}; }
   // Says on stderr, in one line, what went wrong, and returns the exit code.
-  int Report(const grpc::Status& status) const;
+  int Report(const absl::Status& status) const;
 
  private:
-  Connection(std::string address, const std::shared_ptr<grpc::ChannelCredentials>& credentials,
-             std::string key);
+  Connection(Client client, const ConnectionFlags& flags);
 
+  Client client_;
   std::string address_;
-  std::string key_;
-  std::unique_ptr<v1::Inference::Stub> inference_;
-  std::unique_ptr<v1::Control::Stub> control_;
+  std::optional<std::chrono::milliseconds> timeout_;
 };
 
 }  // namespace hearth::cli

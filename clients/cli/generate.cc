@@ -4,25 +4,26 @@
 
 #include "clients/cli/command.h"
 #include "clients/cli/generation.h"
+#include "clients/cli/input.h"
 
 namespace hearth::cli {
 namespace {
 
-struct GenerateFlags {
+struct Flags {
   GenerationFlags generation;
   std::string prompt = "-";
 };
 
-int Generate(const GenerateFlags& flags, Interrupt& interrupt) {
-  std::optional<Connection> connection = Connection::Open(flags.generation.connection);
+int Generate(const Flags& flags, Interrupt& interrupt) {
+  const std::optional<Connection> connection = Connection::Open(flags.generation.connection);
   if (!connection) return kExitUsage;
   v1::GenerateRequest request;
   request.set_model(flags.generation.model);
-  request.set_text(flags.prompt == "-" ? ReadInput() : flags.prompt);
-  FillOptions(flags.generation, *request.mutable_options());
+  request.set_text(TextOrInput(flags.prompt));
+  *request.mutable_options() = flags.generation.options;
   return RunGeneration(*connection, interrupt, flags.generation.json,
-                       [&](grpc::ClientContext& context) {
-                         return connection->inference().Generate(&context, request);
+                       [&](const CallOptions& options) {
+                         return connection->client().Generate(request, options);
                        })
       .exit_code;
 }
@@ -30,7 +31,7 @@ int Generate(const GenerateFlags& flags, Interrupt& interrupt) {
 }  // namespace
 
 void AddGenerate(CLI::App& app, Run& run) {
-  auto flags = std::make_shared<GenerateFlags>();
+  auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("generate", "Continues a text");
   command->add_option("PROMPT", flags->prompt, "The text; - or nothing: what stdin holds");
   AddGenerationFlags(*command, flags->generation);

@@ -3,51 +3,35 @@
 #define HEARTH_CLIENTS_CLI_GENERATION_H_
 
 #include <CLI/CLI.hpp>
-#include <cstdint>
-#include <memory>
-#include <optional>
+#include <functional>
 #include <string>
-#include <vector>
 
 #include "clients/cli/connection.h"
 #include "clients/cli/interrupt.h"
-#include "hearth/v1/inference.grpc.pb.h"
+#include "hearth/client.h"
 
 namespace hearth::cli {
 
-// What is not given is the daemon's to decide; ranges are the daemon's to check.
 struct GenerationFlags {
   ConnectionFlags connection;
   std::string model;
-  std::optional<int32_t> max_tokens;
-  std::vector<std::string> stop;
-  std::optional<float> temperature;
-  std::optional<float> top_p;
-  std::optional<int32_t> top_k;
-  std::optional<float> min_p;
-  std::optional<float> repetition_penalty;
-  std::optional<float> frequency_penalty;
-  std::optional<float> presence_penalty;
-  std::optional<uint64_t> seed;
+  v1::Options options;  // what is not given is the daemon's to decide, and ranges its to check
   bool json = false;
 };
 void AddGenerationFlags(CLI::App& command, GenerationFlags& flags);
-void FillOptions(const GenerationFlags& flags, v1::Options& options);
+// Of them, --model and those of the options.
+void AddOptionFlags(CLI::App& command, std::string& model, v1::Options& options);
 
-struct Reply {
+struct Outcome {
   int exit_code;
-  std::string text;  // as far as it came
+  Reply reply;  // as far as it came
 };
 
-using EventReader = std::unique_ptr<grpc::ClientReader<v1::GenerateEvent>>;
-
-// Starts a stream with `call` and prints it as it comes: the text, or with `json` one event a
-// line; on a terminal also a line of figures. Errors go to stderr.
-Reply RunGeneration(Connection& connection, Interrupt& interrupt, bool json,
-                    const std::function<EventReader(grpc::ClientContext&)>& call);
-
-// All of stdin.
-std::string ReadInput();
+// Starts a stream with `call` and prints it as it comes: the text, then calls of tools a line
+// each, or with `json` one event a line; on a terminal also a line of figures. Errors go to
+// stderr.
+Outcome RunGeneration(const Connection& connection, Interrupt& interrupt, bool json,
+                      const std::function<GenerationStream(const CallOptions&)>& call);
 
 }  // namespace hearth::cli
 

@@ -32,7 +32,7 @@ Interrupt::Interrupt() {
 Interrupt::~Interrupt() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
-    stopped_ = true;
+    ended_ = true;
   }
   pthread_kill(thread_.native_handle(), SIGINT);  // blocked there too: it only wakes sigwait
   thread_.join();
@@ -44,27 +44,19 @@ void Interrupt::Run() {
     int signal = 0;
     sigwait(&set, &signal);
     std::lock_guard<std::mutex> lock(mutex_);
-    if (stopped_) return;
-    if (call_ == nullptr || cancelled_) ExitAtOnce();
-    cancelled_ = true;
-    call_->TryCancel();
+    if (ended_) return;
+    if (source_ == nullptr || !source_->request_stop()) ExitAtOnce();
   }
 }
 
-Interrupt::Scope::Scope(Interrupt& interrupt, grpc::ClientContext& call) : interrupt_(interrupt) {
+Interrupt::Scope::Scope(Interrupt& interrupt) : interrupt_(interrupt) {
   std::lock_guard<std::mutex> lock(interrupt_.mutex_);
-  interrupt_.call_ = &call;
-  interrupt_.cancelled_ = false;
+  interrupt_.source_ = &source_;
 }
 
 Interrupt::Scope::~Scope() {
   std::lock_guard<std::mutex> lock(interrupt_.mutex_);
-  interrupt_.call_ = nullptr;
-}
-
-bool Interrupt::Scope::cancelled() const {
-  std::lock_guard<std::mutex> lock(interrupt_.mutex_);
-  return interrupt_.cancelled_;
+  interrupt_.source_ = nullptr;
 }
 
 }  // namespace hearth::cli

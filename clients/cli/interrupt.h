@@ -1,10 +1,9 @@
-// Ctrl-C: the first cancels the call that runs, a second one, or one with no call, exits.
+// Ctrl-C: the first stops the call that runs, a second one, or one with no call, exits.
 #ifndef HEARTH_CLIENTS_CLI_INTERRUPT_H_
 #define HEARTH_CLIENTS_CLI_INTERRUPT_H_
 
-#include <grpcpp/client_context.h>
-
 #include <mutex>
+#include <stop_token>
 #include <thread>
 
 namespace hearth::cli {
@@ -17,26 +16,26 @@ class Interrupt {
   ~Interrupt();
   Interrupt(const Interrupt&) = delete;
 
-  // While it lives, the first Ctrl-C cancels `call`.
+  // While it lives, the first Ctrl-C is a stop request.
   class Scope {
    public:
-    Scope(Interrupt& interrupt, grpc::ClientContext& call);
+    explicit Scope(Interrupt& interrupt);
     ~Scope();
     Scope(const Scope&) = delete;
 
-    bool cancelled() const;
+    std::stop_token token() const { return source_.get_token(); }
 
    private:
     Interrupt& interrupt_;
+    std::stop_source source_;
   };
 
  private:
   void Run();
 
-  mutable std::mutex mutex_;
-  grpc::ClientContext* call_ = nullptr;  // guarded by mutex_, likewise below
-  bool cancelled_ = false;
-  bool stopped_ = false;
+  std::mutex mutex_;
+  std::stop_source* source_ = nullptr;  // guarded by mutex_, likewise below
+  bool ended_ = false;
   std::thread thread_;
 };
 

@@ -10,7 +10,7 @@
 namespace hearth::cli {
 namespace {
 
-struct ModelsFlags {
+struct Flags {
   ConnectionFlags connection;
   bool json = false;
 };
@@ -33,23 +33,20 @@ void PrintModel(const v1::GetModelResponse& model) {
   std::printf("  runs on       %s, %d threads\n", Printable(model.isa()).c_str(), model.threads());
 }
 
-int Models(const ModelsFlags& flags) {
-  std::optional<Connection> connection = Connection::Open(flags.connection);
+int Models(const Flags& flags) {
+  const std::optional<Connection> connection = Connection::Open(flags.connection);
   if (!connection) return kExitUsage;
-  grpc::ClientContext context;
-  connection->Authorise(context);
-  v1::GetModelResponse model;
-  const grpc::Status status = connection->control().GetModel(&context, {}, &model);
-  if (!status.ok()) return connection->Report(status);
-  if (flags.json) return PrintJson(model) ? kExitOk : kExitFailure;
-  PrintModel(model);
+  const auto model = connection->client().GetModel(connection->options());
+  if (!model.ok()) return connection->Report(model.status());
+  if (flags.json) return PrintJson(*model) ? kExitOk : kExitFailure;
+  PrintModel(*model);
   return std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
 }
 
 }  // namespace
 
 void AddModels(CLI::App& app, Run& run) {
-  auto flags = std::make_shared<ModelsFlags>();
+  auto flags = std::make_shared<Flags>();
   CLI::App* command = app.add_subcommand("models", "Shows what the daemon serves");
   AddConnectionFlags(*command, flags->connection);
   command->add_flag("--json", flags->json, "Print JSON");

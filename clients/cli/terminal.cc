@@ -3,22 +3,21 @@
 #include <google/protobuf/util/json_util.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
 namespace hearth::cli {
 namespace {
 
-bool Colour() {
-  const char* const no_color = std::getenv("NO_COLOR");
+bool TakesEscapes() {
   const char* const term = std::getenv("TERM");
-  return (no_color == nullptr || *no_color == '\0') && term != nullptr &&
-         std::string_view(term) != "dumb";
+  return term != nullptr && std::string_view(term) != "dumb";
 }
 
-bool Write(std::string_view bytes) {
-  return std::fwrite(bytes.data(), 1, bytes.size(), stdout) == bytes.size() &&
-         std::fflush(stdout) == 0;
+bool Colour() {
+  const char* const no_color = std::getenv("NO_COLOR");
+  return (no_color == nullptr || *no_color == '\0') && TakesEscapes();
 }
 
 }  // namespace
@@ -26,6 +25,8 @@ bool Write(std::string_view bytes) {
 bool InputIsTerminal() { return isatty(STDIN_FILENO) == 1; }
 
 bool OutputIsTerminal() { return isatty(STDOUT_FILENO) == 1 && isatty(STDERR_FILENO) == 1; }
+
+bool OutputCanRedraw() { return isatty(STDOUT_FILENO) == 1 && TakesEscapes(); }
 
 std::string Printable(std::string_view text) {
   static constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -47,7 +48,12 @@ std::string Printable(std::string_view text) {
 }
 
 bool Print(std::string_view text) {
-  return isatty(STDOUT_FILENO) == 1 ? Write(Printable(text)) : Write(text);
+  return isatty(STDOUT_FILENO) == 1 ? PrintRaw(Printable(text)) : PrintRaw(text);
+}
+
+bool PrintRaw(std::string_view text) {
+  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
+         std::fflush(stdout) == 0;
 }
 
 bool PrintJson(const google::protobuf::Message& message) {
@@ -56,7 +62,13 @@ bool PrintJson(const google::protobuf::Message& message) {
   options.preserve_proto_field_names = true;
   std::string json;
   if (!google::protobuf::util::MessageToJsonString(message, &json, options).ok()) return false;
-  return Write(json += '\n');
+  return PrintRaw(json += '\n');
+}
+
+void PrintError(absl::string_view message) {
+  std::string line = Printable({message.data(), message.size()});
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  std::fprintf(stderr, "hearth: %s\n", line.c_str());
 }
 
 void PrintAside(const std::string& line) {

@@ -15,6 +15,7 @@ namespace hearth::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 Outcome Hearth(std::vector<std::string> args, const std::string& input = "",
@@ -28,7 +29,8 @@ int Lines(const std::string& text) {
 }
 
 TEST(Cli, HelpAndVersionEverywhere) {
-  for (const char* command : {"", "chat", "generate", "models", "load"}) {
+  for (const char* command : {"", "chat", "generate", "estimate", "embed", "score", "models",
+                              "load", "top", "cancel", "pin", "unpin", "flush", "drain"}) {
     std::vector<std::string> args;
     if (*command) args.push_back(command);
     args.push_back("--help");
@@ -54,7 +56,19 @@ TEST(Cli, C15_UsageErrorsExit64) {
       {"models", "--address", "nowhere"},
       {"models", "--address", "unix:"},
       {"models", "--key-file", "/nonexistent"},
-      {"load", "--interval", "0"},
+      {"models", "--tls-ca", "/nonexistent"},
+      {"top", "--interval", "0"},
+      {"load", "--timeout", "-1"},
+      {"chat", "x", "--regex", "a", "--choice", "b"},
+      {"chat", "x", "--json-schema", "/nonexistent"},
+      {"chat", "x", "--tools", "/dev/null"},
+      {"chat", "x", "--priority", "urgent"},
+      {"embed", "x", "--pooling", "max"},
+      {"score"},
+      {"score", "x"},
+      {"cancel"},
+      {"pin"},
+      {"unpin"},
   };
   for (const auto& args : wrong) {
     const Outcome outcome = Hearth(args);
@@ -65,7 +79,8 @@ TEST(Cli, C15_UsageErrorsExit64) {
 }
 
 TEST(Cli, NobodyListeningExits69InOneLine) {
-  for (const char* command : {"chat", "generate", "models", "load"}) {
+  for (const char* command :
+       {"chat", "generate", "estimate", "embed", "models", "load", "top", "flush", "drain"}) {
     const Outcome outcome = Hearth({command, "--address", "127.0.0.1:1"}, "hello");
     EXPECT_EQ(outcome.exit_code, 69) << command;
     EXPECT_THAT(outcome.err, StartsWith("hearth: 127.0.0.1:1: "));
@@ -226,21 +241,195 @@ TEST(Cli, ModelsAndLoadPrintFigures) {
   EXPECT_THAT(models.out, HasSubstr("3836.0 M parameters"));
   EXPECT_THAT(models.out, HasSubstr("no; generate only"));
   const Outcome load = Hearth({"load", "--address", daemon.address()});
-  EXPECT_THAT(load.out, StartsWith("running 3/16  queued 0/0  KV 25% used"));
+  EXPECT_THAT(load.out, StartsWith("running 3/16  queued 0/64  KV 25% used"));
   EXPECT_THAT(Hearth({"load", "--json", "--address", daemon.address()}).out,
               HasSubstr("\"kv_blocks_total\":256"));
 }
 
-TEST(Cli, WatchGoesOnUntilInterrupted) {
-  ScriptedDaemon daemon;
-  ChildProcess child(
-      {HEARTH_CLI, "load", "--watch", "--interval", "0.1", "--address", daemon.address()},
-      ChildProcess::Stdio::kPipes);
+TEST(Cli, TopPrintsLinesUntilInterrupted) {
+  ScriptedDaemon daemon({{}, true, {}});
+  ChildProcess child({HEARTH_CLI, "top", "--interval", "0.1", "--address", daemon.address()},
+                     ChildProcess::Stdio::kPipes);
   ASSERT_TRUE(child.WaitFor("tok/s"));
   child.Signal(SIGINT);
   const Outcome outcome = child.Wait();
   EXPECT_EQ(outcome.exit_code, 130);
-  EXPECT_THAT(outcome.out, HasSubstr("100.0 tok/s"));  // ten in a tenth of a second
+  EXPECT_THAT(outcome.out, StartsWith("running 3/16  queued 0/64  KV 25% used"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("\x1b")));
+  EXPECT_EQ(daemon.last<v1::WatchLoadRequest>().interval_ms(), 100);
+}
+
+TEST(Cli, TopEndsAsItsStreamDoes) {
+  ScriptedDaemon daemon({{}, false, {grpc::StatusCode::UNAVAILABLE, "the daemon drains"}});
+  const Outcome outcome =
+      Hearth({"top", "--json", "--interval", "0.1", "--address", daemon.address()});
+  EXPECT_EQ(outcome.exit_code, 69);
+  EXPECT_EQ(Lines(outcome.out), 3);
+  EXPECT_THAT(outcome.out, HasSubstr("\"generated_tokens\":\"30\""));
+  EXPECT_THAT(outcome.err, HasSubstr("the daemon drains"));
+}
+
+TEST(Cli, TopRedrawsOnATerminal) {
+  ScriptedDaemon daemon;
+  ChildProcess child({HEARTH_CLI, "top", "--interval", "0.1", "--address", daemon.address()},
+                     ChildProcess::Stdio::kTerminal, {"TERM=xterm"});
+  const Outcome outcome = child.Wait();
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("running  [#####                         ] 3 of 16"));
+  EXPECT_THAT(outcome.out, HasSubstr("\x1b[4A"));
+  ChildProcess dumb({HEARTH_CLI, "top", "--interval", "0.1", "--address", daemon.address()},
+                    ChildProcess::Stdio::kTerminal, {"TERM=dumb"});
+  EXPECT_THAT(dumb.Wait().out, Not(HasSubstr("\x1b")));
+}
+
+std::string File(const std::string& name, const std::string& content) {
+  const std::string path = ::testing::TempDir() + "cli-test-" + name;
+  std::ofstream(path) << content;
+  return path;
+}
+
+constexpr char kTools[] =
+    R"([{"type":"function","function":{"name":"weather","description":"Of a city",
+         "parameters":{"type":"object","properties":{"zone":{},"city":{}}},"strict":true}},
+        {"name":"now"}])";
+
+v1::ToolCallDelta Piece(const std::string& id, const std::string& name,
+                        const std::string& arguments) {
+  v1::ToolCallDelta piece;
+  piece.set_id(id);
+  piece.set_name(name);
+  piece.set_arguments(arguments);
+  return piece;
+}
+
+TEST(Cli, ChatSendsToolsAndWhatTheReplyMustBe) {
+  ScriptedDaemon daemon({{"{}"}, false, {}});
+  EXPECT_EQ(Hearth({"chat", "x", "--tools", File("tools", kTools), "--json-schema",
+                    File("schema", "{\"type\":\"object\"}"), "--priority", "high", "--cache-key",
+                    "k", "--drop-oldest", "--address", daemon.address()})
+                .exit_code,
+            0);
+  const v1::ChatRequest request = daemon.chats().at(0);
+  ASSERT_EQ(request.tools_size(), 2);
+  EXPECT_EQ(request.tools(0).name(), "weather");
+  EXPECT_EQ(request.tools(0).description(), "Of a city");
+  EXPECT_EQ(request.tools(0).parameters(),
+            R"({"type":"object","properties":{"zone":{},"city":{}}})");  // in its order
+  EXPECT_EQ(request.tools(1).name(), "now");
+  EXPECT_EQ(request.options().constraint().json_schema(), "{\"type\":\"object\"}");
+  EXPECT_EQ(request.options().priority(), v1::PRIORITY_HIGH);
+  EXPECT_EQ(request.options().cache_key(), "k");
+  EXPECT_EQ(request.options().overflow(), v1::OVERFLOW_DROP_OLDEST);
+  Hearth({"generate", "x", "--choice", "a", "--choice", "b", "--address", daemon.address()});
+  EXPECT_THAT(daemon.generates().at(0).options().constraint().choice().texts(),
+              ::testing::ElementsAre("a", "b"));
+  Hearth({"generate", "x", "--regex", "a+", "--address", daemon.address()});
+  EXPECT_EQ(daemon.generates().at(1).options().constraint().regex(), "a+");
+}
+
+TEST(Cli, ToolCallsOfOneMessageArePrinted) {
+  ScriptedDaemon daemon(
+      {{}, false, {}, {Piece("c1", "weather", "{\"city\":"), Piece("", "", "\"Rome\"}")}});
+  const Outcome outcome = Hearth({"chat", "x", "--address", daemon.address()});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "weather({\"city\":\"Rome\"})\n");
+  EXPECT_EQ(daemon.chats().size(), 1u);
+}
+
+TEST(Cli, EstimateSendsTheMessageOrThePlainText) {
+  ScriptedDaemon daemon;
+  const Outcome outcome = Hearth({"estimate", "Hi", "--system", "Be brief", "--max-tokens", "7",
+                                  "--address", daemon.address()});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out,
+            "prompt  120 tokens, 96 of them cached\nreply   1024 tokens at most\n"
+            "queue   place 3\ntime    first token in 0.4 s, all in 12.5 s\n");
+  const v1::ChatRequest chat = daemon.last<v1::EstimateRequest>().chat();
+  ASSERT_EQ(chat.messages_size(), 2);
+  EXPECT_EQ(chat.messages(1).content(), "Hi");
+  EXPECT_EQ(chat.options().max_tokens(), 7);
+  EXPECT_THAT(Hearth({"estimate", "--plain", "--json", "--address", daemon.address()}, "text").out,
+              HasSubstr("\"total_ms\":\"12500\""));
+  EXPECT_EQ(daemon.last<v1::EstimateRequest>().generate().text(), "text");
+}
+
+TEST(Cli, EmbedTakesArgumentsOrLines) {
+  ScriptedDaemon daemon;
+  const Outcome arguments =
+      Hearth({"embed", "abc", "de", "--pooling", "last", "--address", daemon.address()});
+  EXPECT_EQ(arguments.exit_code, 0) << arguments.err;
+  EXPECT_EQ(arguments.out, "3 1.5\n2 1\n");
+  EXPECT_EQ(daemon.last<v1::EmbedRequest>().pooling(), v1::EmbedRequest::LAST);
+  EXPECT_EQ(Hearth({"embed", "--address", daemon.address()}, "abc\nde\n").out, "3 1.5\n2 1\n");
+  EXPECT_EQ(Hearth({"embed", "--address", daemon.address()}, "").out, "");
+  std::string lines;
+  for (int i = 0; i < 300; ++i) lines += "x\n";
+  const Outcome many = Hearth({"embed", "--json", "--address", daemon.address()}, lines);
+  EXPECT_EQ(Lines(many.out), 2);  // 256 and the rest
+  EXPECT_EQ(daemon.last<v1::EmbedRequest>().inputs_size(), 44);
+  std::vector<std::string> words = {"embed", "--address", daemon.address()};
+  words.resize(words.size() + 300, "x");
+  EXPECT_EQ(Lines(Hearth(words).out), 300);
+  EXPECT_EQ(daemon.last<v1::EmbedRequest>().inputs_size(), 44);
+}
+
+TEST(Cli, ScoreShowsEachCandidate) {
+  ScriptedDaemon daemon;
+  const Outcome outcome =
+      Hearth({"score", "Is it?", "yes", "perhaps", "--address", daemon.address()});
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "   -3.0000  yes\n   -7.0000  perhaps\n");
+  EXPECT_EQ(daemon.last<v1::ScoreRequest>().chat().messages(0).content(), "Is it?");
+  Hearth({"score", "Once", "a", "--plain", "--address", daemon.address()});
+  EXPECT_EQ(daemon.last<v1::ScoreRequest>().text(), "Once");
+}
+
+TEST(Cli, CancelSaysWhetherItFoundIt) {
+  ScriptedDaemon daemon;
+  EXPECT_EQ(Hearth({"cancel", "feedbeef", "--address", daemon.address()}).exit_code, 0);
+  const Outcome outcome = Hearth({"cancel", "other", "--address", daemon.address()});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_THAT(outcome.err, StartsWith("hearth: other: "));
+}
+
+TEST(Cli, PinsAndUnpins) {
+  ScriptedDaemon daemon;
+  const Outcome pin = Hearth({"pin", "greeting", "--system", "Be brief", "--cache-key", "k",
+                              "--address", daemon.address()});
+  EXPECT_EQ(pin.exit_code, 0) << pin.err;
+  EXPECT_EQ(pin.out, "64 tokens stay cached\n");
+  const auto request = daemon.last<v1::PinPrefixRequest>();
+  EXPECT_EQ(request.name(), "greeting");
+  EXPECT_EQ(request.cache_key(), "k");
+  ASSERT_EQ(request.chat().messages_size(), 1);
+  EXPECT_EQ(request.chat().messages(0).role(), v1::ROLE_SYSTEM);
+  Hearth({"pin", "p", "-", "--plain", "--address", daemon.address()}, "text");
+  EXPECT_EQ(daemon.last<v1::PinPrefixRequest>().text(), "text");
+  EXPECT_EQ(Hearth({"unpin", "greeting", "--address", daemon.address()}).exit_code, 0);
+  EXPECT_EQ(daemon.last<v1::UnpinPrefixRequest>().name(), "greeting");
+}
+
+TEST(Cli, FlushesAndDrains) {
+  ScriptedDaemon daemon;
+  const Outcome flush = Hearth({"flush", "--address", daemon.address()});
+  EXPECT_EQ(flush.exit_code, 0) << flush.err;
+  EXPECT_EQ(flush.out, "");
+  EXPECT_EQ(Hearth({"drain", "--address", daemon.address()}).out, "2 generations still run\n");
+  EXPECT_EQ(Hearth({"drain", "--json", "--address", daemon.address()}).out, "{\"under_way\":2}\n");
+}
+
+TEST(Cli, TimeoutEndsTheCall) {
+  ScriptedDaemon daemon({{"slowly"}, true, {}});
+  const Outcome outcome =
+      Hearth({"generate", "x", "--timeout", "0.2", "--address", daemon.address()});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.out, "slowly\n");
+  EXPECT_EQ(outcome.err, "hearth: Deadline Exceeded\n");
+}
+
+TEST(Cli, ErrorsWithoutMessageSayTheirCode) {
+  ScriptedDaemon daemon({{}, false, {grpc::StatusCode::UNIMPLEMENTED, ""}});
+  EXPECT_EQ(Hearth({"flush", "--address", daemon.address()}).err, "hearth: UNIMPLEMENTED\n");
 }
 
 }  // namespace
