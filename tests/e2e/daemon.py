@@ -19,7 +19,7 @@ from hearth.v1 import inference_pb2 as pb
 from hearth.v1 import inference_pb2_grpc as rpc
 
 HEARTHD = os.environ["HEARTHD"]
-HEARTH = os.environ["HEARTH"]
+HEARTH = os.environ["HEARTH_CLI"]
 MODELS = pathlib.Path(os.environ["HEARTH_MODELS"])
 SOURCE = pathlib.Path(os.environ["HEARTH_SOURCE"])
 SHARED = pathlib.Path(os.environ["HEARTH_SHARED_DATA"])

@@ -92,6 +92,28 @@ class Demo(unittest.TestCase):
             options=pb.Options(max_tokens=200, sampling={"temperature": 0}))
         self.assertEqual(text_of(list(rpc.InferenceStub(self.channel).Generate(request))), call)
 
+    def test_tool_calls_over_both(self):
+        parameters = {"type": "object", "required": ["city"], "additionalProperties": False,
+                      "properties": {"city": {"type": "string", "description": "The city."}}}
+        tool = {"name": "get_weather", "description": "Get the current weather for a city."}
+        question = "What is the weather in Oslo?"
+        status, reply = self.daemon.post("/v1/chat/completions", {
+            "temperature": 0, "messages": [{"role": "user", "content": question}],
+            "tools": [{"type": "function", "function": {**tool, "parameters": parameters}}]})
+        self.assertEqual(status, 200, reply)
+        self.assertEqual(reply["choices"][0]["finish_reason"], "tool_calls")
+        call = reply["choices"][0]["message"]["tool_calls"][0]["function"]
+        self.assertEqual(call["name"], "get_weather")
+        self.assertEqual(json.loads(call["arguments"]), {"city": "Oslo"})
+        request = pb.ChatRequest(
+            messages=[pb.Message(role=pb.ROLE_USER, content=question)],
+            tools=[pb.Tool(**tool, parameters=json.dumps(parameters))],
+            options=pb.Options(sampling={"temperature": 0}))
+        deltas = [event.tool_call for event in rpc.InferenceStub(self.channel).Chat(request)
+                  if event.HasField("tool_call")]
+        self.assertEqual(deltas[0].name, "get_weather")
+        self.assertEqual("".join(delta.arguments for delta in deltas), call["arguments"])
+
     @unittest.skipIf(SANITIZED, "700 conversations take sanitizers minutes")
     def test_held_out(self):
         rows = demo_model.held_out()

@@ -106,7 +106,7 @@ class Sockets(TestCase):
                          f"127.0.0.1:{taken.getsockname()[1]}", "--grpc", "127.0.0.1:0")
         self.assertEqual(result.returncode, 71, result.stderr)
 
-    def test_keys(self):
+    def test_B6_B13_B16_keys(self):
         keys = self.folder / "keys"
         keys.write_text("# clients\nopen-sesame\n")
         keys.chmod(0o600)

@@ -105,7 +105,7 @@ class Tls(TestCase):
                     stdin=subprocess.DEVNULL, capture_output=True, text=True,
                     env={**os.environ, "HEARTH_API_KEY": "sesame"}, timeout=PATIENCE)
             address = ("--address", daemon.grpc[0])
-            trusted = ("--ca", self.certificate.file)
+            trusted = ("--tls-ca", self.certificate.file)
             done = hearth(*address, *trusted)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
             self.assertTrue(done.stdout)
@@ -128,8 +128,8 @@ class Tls(TestCase):
             self.assertIn("version", shown.stdout)
             self.assertNotEqual(self.curl(daemon, "/version", *trusted).returncode, 0)
             done = subprocess.run(
-                [HEARTH, "models", "--address", daemon.grpc[0], "--ca", self.certificate.file,
-                 "--certificate", client.file, "--private-key", client.key],
+                [HEARTH, "models", "--address", daemon.grpc[0], "--tls-ca", self.certificate.file,
+                 "--tls-certificate", client.file, "--tls-private-key", client.key],
                 capture_output=True, text=True, timeout=PATIENCE)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
