@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <ostream>
 #include <sstream>
 
 #include "tests/clients/child_process.h"
@@ -192,6 +193,7 @@ struct Failure {
   grpc::StatusCode code;
   int exit_code;
 };
+void PrintTo(const Failure& failure, std::ostream* out) { *out << "status " << failure.code; }
 
 class CliFailure : public ::testing::TestWithParam<Failure> {};
 

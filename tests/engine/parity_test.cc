@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct Variant {
   const char* model;
   const char* goldens;
 };
+void PrintTo(const Variant& variant, std::ostream* out) { *out << variant.goldens; }
 
 class Parity : public testing::TestWithParam<Variant> {};
 

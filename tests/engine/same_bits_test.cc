@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <ostream>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -55,6 +56,7 @@ struct Case {
   int prompt_tokens;  // with max_tokens on either side of the LongRoPE switch at 256
   uint64_t hash;      // of the probe's logits
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.type << " " << c.prompt_tokens; }
 
 class SameBits : public testing::TestWithParam<Case> {
  protected:

@@ -2,6 +2,7 @@
 
 #include <utf8proc.h>
 
+#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
@@ -64,6 +65,7 @@ struct Case {
   const char* name;
   std::string_view pattern;
 };
+void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
 
 class PreSplitTest : public ::testing::TestWithParam<Case> {};
 

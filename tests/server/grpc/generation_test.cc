@@ -2,6 +2,7 @@
 #include <grpcpp/client_context.h>
 
 #include <limits>
+#include <ostream>
 
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
@@ -103,6 +104,7 @@ struct Refusal {
   const char* field;
   std::function<void(v1::Options&)> spoil;
 };
+void PrintTo(const Refusal& refusal, std::ostream* out) { *out << refusal.field; }
 
 class G6_Refused : public GenerationTest, public testing::WithParamInterface<Refusal> {};
 
