@@ -34,7 +34,8 @@ absl::Status CheckFits(const Daemon& daemon, size_t tokens, std::string_view par
       "context_length_exceeded");
 }
 
-// Each made when it is its turn: it may wait as long as any from then on.
+// Each made when it is its turn, and again where the queue was full: it may wait as long as any
+// from then on.
 PromptRequests Make(const Daemon& daemon, Request prototype, size_t count,
                     std::function<void(size_t index, Request& request)> fill) {
   const std::chrono::milliseconds wait(daemon.config().limits().queue_timeout_ms());
@@ -118,7 +119,7 @@ absl::StatusOr<PromptRequests> EmbeddingRequests(const Daemon& daemon,
   }
   HEARTH_ASSIGN_OR_RETURN(Request prototype, PromptPrototype(daemon, wire));
   prototype.pooling = pooling;
-  auto inputs = std::make_shared<std::vector<Tokens>>();
+  std::vector<Tokens> inputs;
   for (size_t i = 0; i < wire.prompts.size(); ++i) {
     GenerationRequest one;  // to name the input in messages
     one.names.prompt =
@@ -129,10 +130,12 @@ absl::StatusOr<PromptRequests> EmbeddingRequests(const Daemon& daemon,
     }
     HEARTH_ASSIGN_OR_RETURN(Tokens tokens, EncodePrompt(daemon, one, wire.prompts[i]));
     HEARTH_RETURN_IF_ERROR(CheckFits(daemon, tokens.size(), one.names.prompt));
-    inputs->push_back(std::move(tokens));
+    inputs.push_back(std::move(tokens));
   }
-  return Make(daemon, std::move(prototype), inputs->size(),
-              [inputs](size_t i, Request& request) { request.prompt = std::move((*inputs)[i]); });
+  const size_t count = inputs.size();
+  return Make(
+      daemon, std::move(prototype), count,
+      [inputs = std::move(inputs)](size_t i, Request& request) { request.prompt = inputs[i]; });
 }
 
 absl::StatusOr<Scoring> ScoreRequests(const Daemon& daemon, const GenerationRequest& prefix,

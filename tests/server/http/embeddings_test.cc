@@ -1,8 +1,10 @@
 // /v1/embeddings on a small random model.
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -124,6 +126,33 @@ TEST_F(EmbeddingsTest, P9_AsManyInputsAsThereMayBe) {
   for (int i = 1; i < 2048; ++i) inputs += ",[3]";
   EXPECT_EQ(Served("[" + inputs + "]")["data"].size(), 2048u);
   Refused(Input("[" + inputs + ",[3]]"), "input");
+}
+
+class CrowdedEmbeddingsTest : public EmbeddingsTest {
+ protected:
+  CrowdedEmbeddingsTest() {
+    config_.mutable_engine()->set_max_running(1);
+    config_.mutable_limits()->set_max_queued(2);
+  }
+};
+
+// Where the queue is full an input is submitted again.
+TEST_F(CrowdedEmbeddingsTest, InputsOfManyClientsWaitForEachOther) {
+  std::string inputs = R"("one two three")";
+  for (int i = 1; i < 40; ++i) inputs += R"(,"one two three")";
+  std::vector<std::thread> clients;
+  std::atomic<int> served = 0;
+  for (int i = 0; i < 4; ++i) {
+    clients.emplace_back([&] {
+      for (int round = 0; round < 5; ++round) {
+        const RawReply reply = Post(kPath, Input("[" + inputs + "]"));
+        EXPECT_TRUE(reply.status == 200 || reply.status == 429) << reply.status << reply.body;
+        served += reply.status == 200 ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_GT(served, 0);
 }
 
 TEST_F(EmbeddingsTest, P11_InputsLongerThanTheContext) {
