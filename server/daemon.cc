@@ -163,16 +163,19 @@ int Daemon::live_tasks() const {
 }
 
 bool Daemon::CancelTask(std::string_view id, std::string_view client) {
-  std::shared_ptr<Task> found;
+  std::vector<std::shared_ptr<Task>> tasks;  // let go unlocked: the last owner's end unregisters
   {
     std::lock_guard lock(mutex_);
+    tasks.reserve(tasks_.size());
     for (const auto& [unused, weak] : tasks_) {
-      std::shared_ptr<Task> task = weak.lock();
-      if (task != nullptr && task->id() == id && task->client() == client) found = std::move(task);
+      if (std::shared_ptr<Task> task = weak.lock()) tasks.push_back(std::move(task));
     }
   }
-  if (found == nullptr) return false;
-  found->Cancel(absl::CancelledError("cancelled by its client"));
+  const auto found = std::find_if(tasks.begin(), tasks.end(), [&](const auto& task) {
+    return task->id() == id && task->client() == client;
+  });
+  if (found == tasks.end()) return false;
+  (*found)->Cancel(absl::CancelledError("cancelled by its client"));
   return true;
 }
 
