@@ -26,6 +26,7 @@ constexpr size_t kMaxStopBytes = 64;
 constexpr size_t kMaxStopTokens = 64;
 constexpr size_t kMaxLogitBias = 1024;
 constexpr int64_t kMaxTopLogprobs = 20;
+constexpr int64_t kMaxEchoedLogprobs = 1 << 19;  // a reply of some 20 MB
 constexpr size_t kMaxCacheKeyBytes = 512;
 
 // Moves an optional wire value into `out` when it lies within [low, high].
@@ -214,6 +215,14 @@ absl::StatusOr<PreparedGeneration> Prepare(const Daemon& daemon, const Generatio
     Request request = prototype;
     HEARTH_RETURN_IF_ERROR(SetPrompt(daemon, wire, prompt, request));
     prepared.prompts.push_back(std::move(request));
+  }
+  if (wire.echo && wire.top_logprobs) {
+    const int64_t each = prepared.n * (1 + *wire.top_logprobs);
+    if (prepared.prompt_tokens() * each > kMaxEchoedLogprobs) {
+      return InvalidParam(wire.names.top_logprobs,
+                          absl::StrCat("at most ", kMaxEchoedLogprobs, " in all with echo, of ",
+                                       prepared.prompt_tokens(), " prompt tokens"));
+    }
   }
   return prepared;
 }

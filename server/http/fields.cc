@@ -115,6 +115,19 @@ absl::Status CheckField(const Field& field, const Json& value, Dialect dialect,
   return absl::OkStatus();
 }
 
+// Whether an endpoint of another dialect follows the field: left out here, it would be missed.
+bool IsServedElsewhere(std::string_view name, Dialect here) {
+  constexpr Dialect kAll[] = {Dialect::kChat, Dialect::kResponses, Dialect::kMessages,
+                              Dialect::kEmbeddings};
+  return here != Dialect::kTokenize &&
+         std::any_of(std::begin(kAll), std::end(kAll), [name](Dialect dialect) {
+           const Field* row = FindField(name, dialect);
+           return row != nullptr && (row->treatment == FieldTreatment::kServed ||
+                                     row->treatment == FieldTreatment::kServedByChat ||
+                                     row->treatment == FieldTreatment::kServedByCompletions);
+         });
+}
+
 // The walk over one document. Values that have no rows for their members (schemas, labels) are the
 // reader's alone.
 class FieldCheck {
@@ -128,6 +141,9 @@ class FieldCheck {
       const bool path_like = name.find_first_of(".[") != std::string::npos;
       const Field* field = path_like ? nullptr : FindField(prefix + name, dialect_);
       if (field == nullptr) {
+        if (prefix.empty() && !path_like && !value.is_null()) {
+          HEARTH_RETURN_IF_ERROR(CheckDialect(!IsServedElsewhere(name, dialect_), name));
+        }
         if (ignored_.size() < kMaxIgnoredNames) ignored_.push_back(path + name);
       } else if (!value.is_null()) {
         HEARTH_RETURN_IF_ERROR(CheckField(*field, value, dialect_, path + name));

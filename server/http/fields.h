@@ -50,8 +50,8 @@ absl::Span<const Field> Fields(Dialect dialect);
 // The row of the field with this path, or null.
 const Field* FindField(std::string_view name, Dialect dialect);
 
-// Refuses, by path ("messages[2].audio"), each field that asks for what is not served; returns the
-// paths of those in no row, the first 16 at most. What should be an object or a list and is not is
+// Refuses, by path ("messages[2].audio"), each field that asks for what is not served, or not by
+// this dialect; returns the paths of those in no row, the first 16 at most. What should be an object or a list and is not is
 // left to who reads it. REQUIRES: `body` is an object.
 absl::StatusOr<std::vector<std::string>> CheckFields(const Json& body, Dialect dialect);
 

@@ -321,6 +321,33 @@ TEST_F(GenerationTest, SdksAreToldNotToRetryATimeout) {
   EXPECT_EQ(reply.headers.at("x-should-retry"), "false");
 }
 
+// What another endpoint would follow is not left out unseen.
+TEST_F(GenerationTest, J18_FieldsOfOtherEndpointsAreRefused) {
+  const std::pair<const char*, const char*> bodies[] = {
+      {"/v1/responses", R"({"input":"a","response_format":{"type":"text"}})"},
+      {"/v1/responses", R"({"input":"a","max_tokens":2})"},
+      {"/v1/messages", R"({"max_tokens":1,"messages":[{"role":"user","content":"a"}],"n":2})"},
+      {"/v1/embeddings", R"({"input":"a","temperature":1})"},
+      {"/v1/chat/completions", R"({"messages":[{"role":"user","content":"a"}],"system":"b"})"},
+      {"/v1/completions", R"({"prompt":"a","max_tokens":1,"max_output_tokens":1})"},
+  };
+  for (const auto& [path, body] : bodies) {
+    const RawReply reply = Post(path, body);
+    EXPECT_EQ(reply.status, 400) << path << body;
+    EXPECT_THAT(reply.body, HasSubstr("is not a field of this endpoint")) << path << body;
+  }
+}
+
+TEST_F(GenerationTest, EchoedLogprobsAreBounded) {
+  std::string ids = "3";
+  for (int i = 1; i < 2000; ++i) ids += ",3";
+  std::string prompts = "[" + ids + "]";
+  for (int i = 1; i < 16; ++i) prompts += ",[" + ids + "]";
+  Refused(kTextPath,
+          absl::StrCat(R"({"prompt":[)", prompts, R"(],"echo":true,"logprobs":20,"max_tokens":0})"),
+          "logprobs");
+}
+
 TEST_F(GenerationTest, J18_UnknownFieldsAreIgnoredAndNamed) {
   const RawReply reply = Served(kChatPath, Chat(R"("max_tokens":1,"frob\r\nX: 1":2,"zap":null)"));
   EXPECT_EQ(reply.headers.at("x-hearth-ignored"), "frob??X??1, zap");
