@@ -36,8 +36,10 @@ struct ChoiceSource {
 
 struct ToolSource {
   std::string name;
-  std::string parameters = R"({"type":"object"})";  // JSON Schema, of which only objects count
-  std::string pointer = {};                         // where they lie, for errors
+  // JSON Schema, of which only objects count. Where it lists properties and says nothing of others,
+  // there are no others.
+  std::string parameters = R"({"properties":{}})";
+  std::string pointer = {};  // where they lie, for errors
 
   bool operator==(const ToolSource&) const = default;
 };

@@ -54,7 +54,8 @@ class Compiler {
   };
 
   absl::Status Add(const JsonSchemaSource& source) {
-    HEARTH_ASSIGN_OR_RETURN(const RuleId rule, AddSchema(source.schema, source.pointer, kAnyType));
+    HEARTH_ASSIGN_OR_RETURN(const RuleId rule,
+                            AddSchema(source.schema, source.pointer, kAnyType, Unlisted::kTaken));
     const StateId start = builder_.AddState();
     builder_.AddCall(start, rule, builder_.AddAccept());
     builder_.AddStart(root_, start);
@@ -85,15 +86,17 @@ class Compiler {
   absl::Status Add(const ToolCallsSource& source) {
     std::vector<RuleId> arguments;
     for (const ToolSource& tool : source.tools) {
-      HEARTH_ASSIGN_OR_RETURN(const RuleId rule, AddSchema(tool.parameters, tool.pointer, kObject));
+      HEARTH_ASSIGN_OR_RETURN(
+          const RuleId rule, AddSchema(tool.parameters, tool.pointer, kObject, Unlisted::kRefused));
       arguments.push_back(rule);
     }
     return AddToolRule(source, arguments, root_, builder_);
   }
 
   // Every error has a pointer; without one of its own it is about the whole schema.
-  absl::StatusOr<RuleId> AddSchema(std::string_view text, std::string_view pointer, uint8_t types) {
-    auto rule = AddSchemaText(text, pointer, types);
+  absl::StatusOr<RuleId> AddSchema(std::string_view text, std::string_view pointer, uint8_t types,
+                                   Unlisted unlisted) {
+    auto rule = AddSchemaText(text, pointer, types, unlisted);
     if (rule.ok()) {
       schemas_.push_back({*rule, pointer});
     } else if (!SchemaErrorPointer(rule.status())) {
@@ -102,9 +105,9 @@ class Compiler {
     return rule;
   }
   absl::StatusOr<RuleId> AddSchemaText(std::string_view text, std::string_view pointer,
-                                       uint8_t types) {
+                                       uint8_t types, Unlisted unlisted) {
     HEARTH_ASSIGN_OR_RETURN(const SchemaJson schema, ParseStrictJson<SchemaJson>(text));
-    return AddSchemaRule(schema, pointer, types, builder_);
+    return AddSchemaRule(schema, pointer, types, unlisted, builder_);
   }
 
   CompileBudget budget_;

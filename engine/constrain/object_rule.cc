@@ -50,7 +50,16 @@ absl::Status ObjectRule::FindMembers() {
   return absl::OkStatus();
 }
 
+bool ObjectRule::TakesOthers() const {
+  const auto& keywords = shape_.properties;
+  return rules_.unlisted() == Unlisted::kTaken || keywords.empty() ||
+         std::any_of(keywords.begin(), keywords.end(), [](const PropertiesKeywords* own) {
+           return own->additional || !own->patterns.empty();
+         });
+}
+
 absl::Status ObjectRule::FindOthers() {
+  if (!TakesOthers()) return absl::OkStatus();
   std::vector<Pattern> patterns;
   for (const PropertiesKeywords* properties : shape_.properties) {
     for (const auto& [text, schema] : properties->patterns) {

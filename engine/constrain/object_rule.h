@@ -38,6 +38,7 @@ class ObjectRule {
   };
 
   absl::Status FindMembers();
+  bool TakesOthers() const;
   absl::Status FindOthers();
   absl::Status AddOthers(const std::vector<Pattern>& patterns, const std::vector<bool>& matched,
                          const SharedText& names);

@@ -186,9 +186,9 @@ absl::Status SchemaRules::AddArray(RuleId rule, const Shape& shape) {
 }
 
 absl::StatusOr<RuleId> AddSchemaRule(const SchemaJson& schema, std::string_view pointer,
-                                     uint8_t types, GrammarBuilder& builder) {
+                                     uint8_t types, Unlisted unlisted, GrammarBuilder& builder) {
   SchemaShapes shapes(schema, pointer, builder.budget());
-  SchemaRules rules(shapes, builder);
+  SchemaRules rules(shapes, unlisted, builder);
   const RuleId root = builder.AddRule();
   HEARTH_ASSIGN_OR_RETURN(const std::vector<Shape>* alternatives, shapes.Of({shapes.root()}));
   for (const Shape& alternative : *alternatives) {
@@ -202,7 +202,7 @@ absl::StatusOr<RuleId> AddSchemaRule(const SchemaJson& schema, std::string_view 
     // What both members allow, as a grammar of its own: is there any document?
     GrammarBuilder both(builder.budget());
     const RuleId rule = both.AddRule();
-    SchemaRules both_rules(shapes, both);
+    SchemaRules both_rules(shapes, unlisted, both);
     for (const Shape& shape : overlap.shapes) {
       HEARTH_RETURN_IF_ERROR(both_rules.AddShape(rule, shape));
     }

@@ -16,17 +16,22 @@
 
 namespace hearth {
 
+// Whether an object may have properties that its schema does not list, where it lists some and says
+// nothing of others: JSON Schema has it so; a model that is asked for arguments makes them up.
+enum class Unlisted : uint8_t { kTaken, kRefused };
+
 // A rule whose texts are the documents of these types (TypeBits) that meet `schema`; it may turn
 // out to be empty. `pointer` is where the schema lies, for messages.
 absl::StatusOr<RuleId> AddSchemaRule(const SchemaJson& schema, std::string_view pointer,
-                                     uint8_t types, GrammarBuilder& builder);
+                                     uint8_t types, Unlisted unlisted, GrammarBuilder& builder);
 
 // The rules of one schema as they are compiled: one for each conjunction of subschemas that some
 // value has to meet.
 class SchemaRules {
  public:
   // Both must outlive the object.
-  SchemaRules(SchemaShapes& shapes, GrammarBuilder& builder) : shapes_(shapes), builder_(builder) {}
+  SchemaRules(SchemaShapes& shapes, Unlisted unlisted, GrammarBuilder& builder)
+      : shapes_(shapes), unlisted_(unlisted), builder_(builder) {}
 
   // The rule of what meets all of them. Its states come with Compile.
   absl::StatusOr<RuleId> RuleFor(const Conjunction& all);
@@ -38,6 +43,7 @@ class SchemaRules {
   absl::Status Compile();
 
   SchemaShapes& shapes() { return shapes_; }
+  Unlisted unlisted() const { return unlisted_; }
   GrammarBuilder& builder() { return builder_; }
 
  private:
@@ -52,6 +58,7 @@ class SchemaRules {
   absl::Status AddArray(RuleId rule, const Shape& shape);
 
   SchemaShapes& shapes_;
+  const Unlisted unlisted_;
   GrammarBuilder& builder_;
   std::map<Conjunction, RuleId> rules_;
   std::map<RuleId, StateId> words_;

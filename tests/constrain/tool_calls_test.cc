@@ -26,7 +26,8 @@ class ToolCallsTest : public ::testing::Test {
         masks_(trie_) {
     calls_.syntax = {"functools", tokenizer_->Marker("<|tool_call|>"),
                      tokenizer_->Marker("<|/tool_call|>")};
-    calls_.tools = {{"get_weather", kWeather, "/tools/0/parameters"}, {"get"}};
+    calls_.tools = {{"get_weather", kWeather, "/tools/0/parameters"},
+                    {"get", R"({"type":"object"})"}};
   }
 
   std::shared_ptr<const Constraint> Compile() {
@@ -157,6 +158,29 @@ TEST_F(ToolCallsTest, ArgumentsAreObjectsWhateverTheSchemaSays) {
   calls_.tools = {{"f", "{}"}};
   EXPECT_TRUE(Accepts(R"(functools[{"name":"f","arguments":{"a":1}}])"));
   EXPECT_FALSE(Accepts(R"(functools[{"name":"f","arguments":1}])"));
+}
+
+// A model makes up what is not listed, unless the schema says that there is more.
+TEST_F(ToolCallsTest, ArgumentsHaveNoPropertiesButThoseThatAreListed) {
+  calls_.required = true;
+  const auto accepts = [this](const char* schema, const std::string& arguments) {
+    calls_.tools = {{"f", schema}};
+    return Accepts(R"(functools[{"name":"f","arguments":)" + arguments + "}]");
+  };
+  const char* listed = R"({"properties":{"a":{"properties":{"b":{}}}}})";
+  EXPECT_TRUE(accepts(listed, R"({"a":{"b":1}})"));
+  EXPECT_FALSE(accepts(listed, R"({"a":{"b":1},"c":1})"));
+  EXPECT_FALSE(accepts(listed, R"({"a":{"c":1}})"));
+  const char* both = R"({"allOf":[{"properties":{"a":{}}},{"properties":{"b":{}}}]})";
+  EXPECT_TRUE(accepts(both, R"({"a":1,"b":1})"));
+  EXPECT_FALSE(accepts(both, R"({"a":1,"c":1})"));
+  EXPECT_TRUE(accepts(R"({"properties":{}})", "{}"));
+  EXPECT_FALSE(accepts(R"({"properties":{}})", R"({"a":1})"));
+  EXPECT_TRUE(accepts(R"({"properties":{"a":{}},"additionalProperties":{}})", R"({"c":1})"));
+  EXPECT_TRUE(accepts(R"({"properties":{"a":{}},"patternProperties":{"c":{}}})", R"({"c":1})"));
+  EXPECT_TRUE(accepts(R"({"type":"object"})", R"({"c":1})"));
+  calls_.tools = {{"f"}};
+  EXPECT_FALSE(Accepts(R"(functools[{"name":"f","arguments":{"a":1}}])"));
 }
 
 TEST_F(ToolCallsTest, RefusalsPointIntoTheTool) {
