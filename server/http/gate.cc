@@ -44,15 +44,10 @@ class ReplyStream final : public httplib::Stream {
   std::string_view unread_;
 };
 
-// `row` may be null.
-bool IsAnthropic(const EndpointRow* row) {
-  return row != nullptr && row->errors == ErrorForm::kAnthropic;
-}
-
-HttpReply ErrorReply(const HttpError& error, const EndpointRow* row, const std::string& id) {
+HttpReply ErrorReply(const HttpError& error, ErrorForm form, const std::string& id) {
   HttpReply reply;
   reply.status = error.http_status;
-  reply.body = IsAnthropic(row) ? AnthropicErrorBody(error, id) : ErrorBody(error);
+  reply.body = form == ErrorForm::kAnthropic ? AnthropicErrorBody(error, id) : ErrorBody(error);
   if (error.retry_after_seconds > 0) {
     reply.headers.emplace_back("Retry-After", absl::StrCat(error.retry_after_seconds));
   }
@@ -97,6 +92,7 @@ struct RouteMatch {
   const EndpointRow* row = nullptr;
   std::string_view tail;
   std::string allowed;  // methods of the path, as Allow lists them
+  ErrorForm errors = ErrorForm::kOpenAi;
 };
 
 RouteMatch FindRoute(const RequestHead& head) {
@@ -104,6 +100,8 @@ RouteMatch FindRoute(const RequestHead& head) {
   const std::string_view method = head.method == "HEAD" ? std::string_view("GET") : head.method;
   for (const EndpointRow& row : Endpoints()) {
     const std::optional<std::string_view> tail = MatchPath(row, head.path);
+    const bool below = head.path.starts_with(std::string(row.path) + "/");  // /v1/messages/batches
+    if (tail || below) match.errors = row.errors;
     if (!tail) continue;
     if (!match.allowed.empty()) match.allowed += ", ";
     match.allowed += row.method == "GET" ? "GET, HEAD" : row.method;
@@ -152,13 +150,14 @@ struct Gate::Exchange {
   Exchange(const ClientSocket& socket, std::string id_in) : request(socket), id(std::move(id_in)) {}
 
   Step Refuse(const HttpError& error) {
-    reply = ErrorReply(error, row, id);
+    reply = ErrorReply(error, errors, id);
     return Step::kRefused;
   }
 
   HttpRequest request;
   HttpReply reply;
   const EndpointRow* row = nullptr;
+  ErrorForm errors = ErrorForm::kOpenAi;
   const std::string id;
   bool close = true;  // after the reply; until the request has been read to its end
   const SteadyClock::time_point began = SteadyClock::now();
@@ -171,7 +170,8 @@ Gate::Gate(GateState& state, ClientSocket& socket) : state_(state), socket_(sock
     return HandlerResponse::Handled;
   });
   set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
-    response.headers.erase("Keep-Alive");  // speaks of httplib's own limits
+    response.headers.erase("Keep-Alive");     // speaks of httplib's own limits
+    response.headers.erase("Accept-Ranges");  // which it says of HEAD, and we have none
     if (response.status == 204) response.headers.erase("Content-Length");
   });
 }
@@ -244,6 +244,7 @@ Gate::Step Gate::Admit(Exchange& exchange) {
   const RequestHead& head = exchange.request.head;
   const RouteMatch route = FindRoute(head);
   exchange.row = route.row;
+  exchange.errors = route.errors;
   if (const Step step = AdmitClient(exchange); step != Step::kGo) return step;
   if (route.row == nullptr) {
     exchange.Refuse(NoRoute(route));
@@ -348,8 +349,9 @@ void Gate::CallEndpoint(Exchange& exchange) {
     spdlog::error("http {}: {} threw {}", exchange.id, exchange.row->path, typeid(thrown).name());
     reply = absl::InternalError("internal error");
   }
-  exchange.reply = reply.ok() ? *std::move(reply)
-                              : ErrorReply(ToHttpError(reply.status()), exchange.row, exchange.id);
+  exchange.reply = reply.ok()
+                       ? *std::move(reply)
+                       : ErrorReply(ToHttpError(reply.status()), exchange.errors, exchange.id);
 }
 
 bool Gate::Send(Exchange& exchange) {
@@ -365,7 +367,7 @@ void Gate::Present(Exchange& exchange, httplib::Response& response) {
   HttpReply& reply = exchange.reply;
   response.status = reply.status;
   response.set_header("X-Request-Id", exchange.id);
-  if (IsAnthropic(exchange.row)) response.set_header("request-id", exchange.id);
+  if (exchange.errors == ErrorForm::kAnthropic) response.set_header("request-id", exchange.id);
   for (const auto& [name, value] : reply.headers) response.set_header(name, value);
   if (const std::string* origin =
           AllowedOrigin(exchange.request.head, state_.daemon.config().listen())) {

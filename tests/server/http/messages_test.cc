@@ -184,6 +184,13 @@ TEST_F(MessagesTest, RequestIdIsWhereSdksLookForIt) {
   EXPECT_EQ(Get("/health").headers.count("request-id"), 0u);
 }
 
+TEST_F(MessagesTest, ErrorsOfItsPathsHaveItsForm) {
+  for (const RawReply& reply : {Get(kPath), Post("/v1/messages/batches", "{}")}) {
+    EXPECT_THAT(reply.status, testing::AnyOf(404, 405));
+    EXPECT_EQ(reply.json()["type"], "error") << reply.body;
+  }
+}
+
 // A call that the limit cuts has no whole arguments.
 TEST_F(MessagesTest, CutCallHasEmptyInput) {
   const Json reply = Served(Request(
