@@ -71,7 +71,7 @@ void ChoiceDecoder::Show(std::string_view text, std::deque<Output>& out) {
 }
 
 void ChoiceDecoder::Show(const ToolCallOutput& found, std::deque<Output>& out) {
-  if (!found.text.empty()) ShowText(stop_strings_.Push(found.text), out);
+  if (!found.text.empty() && !options_.calls_only) ShowText(stop_strings_.Push(found.text), out);
   if (found.calls.empty() || stopped()) return;
   ShowText(stop_strings_.Flush(), out);  // no stop string spans a call
   for (const ToolCallPiece& piece : found.calls) ShowCall(piece, out);

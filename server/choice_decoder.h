@@ -24,6 +24,7 @@ struct ChoiceOptions {
   bool drop_leading_space = false;     // of what comes first, as StreamDecoder has it
   std::vector<std::string> stop = {};  // ends the text, not what stands within a tool call
   std::optional<ToolCallSyntax> tool_calls = {};  // if set, what looks like a call is one
+  bool calls_only = false;  // the tokens are held to calls, so that there is no text
   bool logprobs = false;
   std::string call_id_prefix = {};
 };

@@ -59,14 +59,15 @@ void Session::AddChoices(const GenerationRequest& wire, const PreparedGeneration
   for (const Request& prompt : prepared.prompts) {
     progress_.push_back({static_cast<int32_t>(prompt.prompt.size()), 0, 0});
     for (int32_t i = 0; i < prepared.n; ++i) {
-      ChoiceOptions options{.index = static_cast<int32_t>(choices_.size()),
-                            .drop_leading_space = wire.echo
-                                                      ? tokenizer.leading_space()
-                                                      : BeginsWithSpace(tokenizer, prompt.prompt),
-                            .stop = wire.stop,
-                            .tool_calls = prepared.tool_calls,
-                            .logprobs = prepared.logprobs,
-                            .call_id_prefix = absl::StrCat("call_", id(), "_")};
+      ChoiceOptions options{
+          .index = static_cast<int32_t>(choices_.size()),
+          .drop_leading_space =
+              wire.echo ? tokenizer.leading_space() : BeginsWithSpace(tokenizer, prompt.prompt),
+          .stop = wire.stop,
+          .tool_calls = prepared.tool_calls,
+          .calls_only = prepared.tool_calls && wire.tool_choice.mode == ToolChoice::Mode::kRequired,
+          .logprobs = prepared.logprobs,
+          .call_id_prefix = absl::StrCat("call_", id(), "_")};
       choices_.push_back({ChoiceDecoder(tokenizer, std::move(options))});
       if (wire.echo) BeginEcho(prompt.prompt);
     }
@@ -89,6 +90,7 @@ absl::Status Session::Submit(const PreparedGeneration& prepared) {
   for (int32_t i = 0; i < open_choices_; ++i) {
     Request request = prepared.prompts[i / prepared.n];
     request.choice = static_cast<uint32_t>(i % prepared.n);
+    if (i > 0) request.queue_deadline = request.deadline;  // what it waits for may be its siblings
     absl::StatusOr<RequestId> id = daemon_.engine().Submit(
         std::move(request), std::make_shared<ChoiceSink>(weak_from_this(), i));
     if (!id.ok()) return WithRetryAfter(id.status(), absl::Seconds(1));

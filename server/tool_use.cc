@@ -56,10 +56,12 @@ absl::Status CheckCalls(const GenerationRequest& wire, absl::Span<const Message>
     for (size_t j = 0; j < message.tool_calls.size(); ++j) {
       const std::string function =
           names.calls.empty() ? absl::StrCat(where, "[", j, "]", names.tool) : names.calls[calls];
-      if (!IsName(message.tool_calls[j].name)) return NameError(function);
-      HEARTH_RETURN_IF_ERROR(CheckObject(message.tool_calls[j].arguments,
-                                         absl::StrCat(function, ".", names.arguments)));
       ++calls;
+      const ToolCall& call = message.tool_calls[j];
+      if (!IsName(call.name)) return NameError(function);
+      if (call.arguments.empty()) continue;  // as OpenAI writes what has none
+      HEARTH_RETURN_IF_ERROR(
+          CheckObject(call.arguments, absl::StrCat(function, ".", names.arguments)));
     }
   }
   return absl::OkStatus();

@@ -20,7 +20,7 @@ enum class Role { kSystem, kUser, kAssistant, kTool };
 struct ToolCall {
   std::string id;
   std::string name;
-  std::string arguments;  // a JSON object
+  std::string arguments;  // a JSON object; empty: one without members
 };
 
 struct Message {

@@ -95,7 +95,7 @@ std::string PhiToolCalls(absl::Span<const ToolCall> calls) {
   std::string_view separator;
   for (const ToolCall& call : calls) {
     absl::StrAppend(&text, std::string(separator), "{\"name\": ", Quoted(call.name),
-                    ", \"arguments\": ", call.arguments, "}");
+                    ", \"arguments\": ", call.arguments.empty() ? "{}" : call.arguments, "}");
     separator = ", ";
   }
   return text + "]";

@@ -65,11 +65,8 @@ ToolCallOutput ToolCallParser::Push(std::string_view text) {
 ToolCallOutput ToolCallParser::Finish() {
   ToolCallOutput out;
   if (state_ != State::kText) {
-    const bool closing = state_ == State::kClosing;
-    if (!closing) broken_ = true;
-    // White space within a list, what is held behind it, and the rest of a call whose name has
-    // come out say nothing.
-    if (closing || named_ || std::all_of(held_.begin(), held_.end(), IsSpace)) held_.clear();
+    if (state_ != State::kClosing) broken_ = true;
+    held_.clear();
   }
   out.text = std::exchange(held_, "");
   state_ = State::kText;

@@ -45,8 +45,8 @@ class ToolCallParser {
   ToolCallOutput Open();
   ToolCallOutput Close();
 
-  // The end of the generation. What was held back comes out as text, unless it is of a call whose
-  // name has come out.
+  // The end of the generation. What was held back comes out as text, unless it is of calls: they
+  // were cut, and what has not come out of them is of no use.
   ToolCallOutput Finish();
 
   // Calls so far; an unfinished one counts once its name is known.

@@ -222,7 +222,8 @@ TEST(ToolCallParserTest, CutOffWithinACall) {
   const Result result = ParseAnyway(R"(functools[{"name":"f","arguments":{"a":[1,)");
   EXPECT_THAT(result.calls, ElementsAre(Call("f", R"({"a":[1,)")));
   EXPECT_TRUE(result.broken);
-  EXPECT_EQ(ParseAnyway(R"(functools[{"na)").text, R"(functools[{"na)");
+  EXPECT_EQ(ParseAnyway(R"(functools[{"na)").text, "");
+  EXPECT_EQ(ParseAnyway("functools").text, "functools");
   EXPECT_FALSE(ParseAnyway(R"(<|tool_call|>[{"name":"f","arguments":{}}])").broken);
 }
 

@@ -128,6 +128,19 @@ TEST_F(ChoiceDecoderTest, ACallThatTheLimitCutsEndsWithLength) {
   EXPECT_EQ(seen.choice.calls[0].arguments, R"({"a")");
 }
 
+// Wherever the limit cuts, what was begun of a call is no text.
+TEST_F(ChoiceDecoderTest, ACallThatTheLimitCutsIsNoText) {
+  const std::string call = R"(functools[{"name": "f", "arguments": {"a": 1}}])";
+  for (size_t length = 1; length < call.size(); ++length) {
+    const std::vector<TokenId> ids = Ids({call.substr(0, length)});
+    const Seen forced = Run({.tool_calls = Syntax(), .calls_only = true}, ids, true);
+    EXPECT_EQ(forced.choice.text, "") << length;
+    const Seen free = Run({.tool_calls = Syntax()}, ids, true);
+    const bool opened = length >= std::string_view("functools[").size();
+    EXPECT_EQ(free.choice.text, opened ? "" : call.substr(0, length)) << length;
+  }
+}
+
 TEST_F(ChoiceDecoderTest, StopStringsEndTextAndNotArguments) {
   const Seen call = Run({.stop = {"END"}, .tool_calls = Syntax()},
                         Ids({R"(functools[{"name": "f", "arguments": {"a": "END"}}])"}));

@@ -246,6 +246,15 @@ TEST_F(ChatTest, CallsInMessagesAreChecked) {
   refused(call(R"({"name":"f","arguments":"{"})"), "messages[1].tool_calls[0].function.arguments");
   refused(call(R"({"name":"f","arguments":"[]"})"), "messages[1].tool_calls[0].function.arguments");
   refused(call(R"({"name":"f f","arguments":"{}"})"), "messages[1].tool_calls[0].function.name");
+  // None at all, as OpenAI has it.
+  const auto conversation = [&](const char* arguments) {
+    return absl::StrCat(R"({"messages":[{"role":"user","content":"hi"},)",
+                        call(absl::StrCat(R"({"name":"f","arguments":")", arguments, "\"}")),
+                        R"(,{"role":"tool","tool_call_id":"1","content":"x"}]})");
+  };
+  const RawReply none = Post("/apply-template", conversation(""));
+  EXPECT_EQ(none.status, 200) << none.body;
+  EXPECT_EQ(none.body, Post("/apply-template", conversation("{}")).body);
   refused(R"({"role":"tool","content":"x"})", "messages[1].tool_call_id");
   refused(R"({"role":"user","content":"x","tool_calls":[{"id":"1","type":"function",
               "function":{"name":"f","arguments":"{}"}}]})",

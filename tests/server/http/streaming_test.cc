@@ -386,6 +386,14 @@ TEST_P(ImpatientStreamTest, S9_QueueTimeoutIsAPlainError) {
   EXPECT_EQ(reply.headers.count("retry-after"), 1u);
 }
 
+// Choices wait for their siblings, which are nobody else.
+TEST_P(ImpatientStreamTest, ChoicesDoNotTimeEachOtherOut) {
+  const RawReply reply =
+      Post("/v1/completions",
+           R"({"prompt":["a","b","c"],"max_tokens":1000,"ignore_eos":true,"seed":1})");
+  EXPECT_EQ(reply.status, 200) << reply.body.substr(0, 300);
+}
+
 class KeepAliveTest : public QueuedStreamTest {
  protected:
   KeepAliveTest() { config_.mutable_limits()->set_keep_alive_ms(50); }
