@@ -65,7 +65,8 @@ class Client:
 
     `address` is "HOST:PORT", "tls:HOST:PORT" or "unix:PATH"; `timeout`, in seconds, holds for
     every call that has none of its own, streams included. Any number of threads may share
-    a client. Calls raise hearth.Error and its subclasses.
+    a client. Calls raise hearth.Error and its subclasses;
+    what no message can hold, such as 2**40 tokens, is a ValueError.
     """
 
     def __init__(self, address: str = "127.0.0.1:8081", *, key: str | None = None,
