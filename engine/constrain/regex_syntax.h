@@ -36,7 +36,7 @@ struct RegexSyntax {
 };
 
 // Groups nest at most so deep.
-inline constexpr int kMaxRegexNesting = 64;
+inline constexpr int kMaxRegexNesting = 32;
 
 // InvalidArgument says what is wrong or not supported, and at which byte of the pattern.
 absl::StatusOr<RegexSyntax> ParseRegex(std::string_view pattern, CompileBudget& budget);
