@@ -323,6 +323,7 @@ TEST_F(GenerationTest, G6_ToolsAndCallsAreChecked) {
   v1::Message& message = *request.add_messages();
   message.set_role(v1::ROLE_ASSISTANT);
   message.add_tool_calls()->set_name("f");
+  message.mutable_tool_calls(0)->set_arguments("[]");
   expect(request, "messages[1].tool_calls[0].arguments: ");
   message.mutable_tool_calls(0)->set_arguments("{}");
   message.set_role(v1::ROLE_USER);
