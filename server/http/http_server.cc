@@ -1,6 +1,7 @@
 #include "server/http/http_server.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -132,6 +133,8 @@ void HttpServer::Forget() {
 void* HttpServer::RunThread(void* served) {
   const std::unique_ptr<Served> owned(static_cast<Served*>(served));
   owned->server->Serve(owned->connection);
+  // Nobody joins this thread, so its own end may come while exit() takes OpenSSL apart.
+  OPENSSL_thread_stop();
   owned->server->Forget();
   return nullptr;
 }
