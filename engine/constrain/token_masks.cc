@@ -11,8 +11,10 @@ namespace {
 // Up to so many tokens are kept as a list.
 constexpr size_t kFew = 2048;
 
-// What it costs to use a walk, and a step of the automaton, beside a node of a walk.
+// What it costs to use a walk, to use it for one more item, and a step of the automaton, beside a
+// node of a walk.
 constexpr uint64_t kWalkWork = 500;
+constexpr uint64_t kSharedWork = 20;
 constexpr uint64_t kStepWork = 2;
 
 absl::Status TooAmbiguous() {
@@ -57,6 +59,7 @@ absl::Status TokenMasks::Fill(Automaton& automaton, const Configuration& configu
   HEARTH_CHECK(mask.size() == trie_.words());
   std::fill(mask.begin(), mask.end(), 0);
   walked_ = 0;
+  counted_.clear();
   within_limits_ = true;
   work_before_ = automaton.work();
   const Grammar& grammar = automaton.grammar();
@@ -72,8 +75,11 @@ absl::Status TokenMasks::Fill(Automaton& automaton, const Configuration& configu
       continue;
     }
     const Walk& walk = WalkOf(*terminal, item.terminal());
-    walked_ += walk.work + kWalkWork;
-    walk.mask.empty() ? SetBits(mask, walk.tokens) : AddMask(mask, walk.mask);
+    if (counted_.insert(walk.key).second) {
+      walked_ += walk.work + kWalkWork;
+      walk.mask.empty() ? SetBits(mask, walk.tokens) : AddMask(mask, walk.mask);
+    }
+    walked_ += kSharedWork;
     if (!walk.exits.empty()) FollowExits(automaton, walk, item.stack, mask);
   }
   if (!rest.items.empty()) {

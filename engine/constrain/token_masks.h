@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "engine/constrain/automaton.h"
@@ -84,6 +85,7 @@ class TokenMasks {
 
   // Of the current call: walks' work, and what the automaton had done before.
   uint64_t walked_ = 0, work_before_ = 0;
+  absl::flat_hash_set<Key> counted_;  // walks, which items at the same place share
   bool within_limits_ = true;
 
   // Reused from call to call.

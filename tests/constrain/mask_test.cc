@@ -232,5 +232,37 @@ TEST(MaskTest, AgreesWithStepsOnPhi4) {
   EXPECT_GT(checked, 20);
 }
 
+// Within a text that many alternatives share, one walk is for all of them.
+TEST(MaskTest, AlternativesMayShareAPatternOnPhi4) {
+  const std::string path = HEARTH_SHARED_DATA "/tokenizers/phi-4-mini.vocab-only.gguf";
+  if (!std::ifstream(path).good()) GTEST_SKIP() << "no public vocabulary";
+  const auto tokenizer = Tokenizer::Create(*OpenVocabulary(path));
+  ASSERT_TRUE(tokenizer.ok());
+  const TokenTrie trie(**tokenizer);
+  TokenMasks masks(trie);
+  for (const char* name : {R"({"pattern":"^[\\p{L} ]+$"})", R"({"pattern":"^[^@]+@[^@]+$"})",
+                           R"({"format":"uri"})", R"({"format":"email"})"}) {
+    Json schema;
+    for (int i = 0; i < 100; ++i) {
+      Json one = {{"type", "object"}, {"additionalProperties", false}};
+      one["properties"]["name"] = Json::parse(name);
+      one["properties"]["name"]["type"] = "string";
+      one["properties"]["p" + std::to_string(i)] = {{"type", "integer"}};
+      one["required"] = {"name", "p" + std::to_string(i)};
+      schema["anyOf"].push_back(std::move(one));
+    }
+    const auto constraint = CompileSchema(schema);
+    ASSERT_TRUE(constraint.ok()) << constraint.status();
+    Matcher matcher(*constraint, masks, {});
+    std::vector<uint64_t> mask(trie.words());
+    for (const TokenId token : (*tokenizer)->Encode(R"({"name":"ab@c.de)")) {
+      const absl::Status filled = matcher.FillMask(absl::MakeSpan(mask));
+      ASSERT_TRUE(filled.ok()) << name << filled;
+      if (!matcher.Accept(token)) break;  // a letter that this name has not
+    }
+    EXPECT_TRUE(matcher.FillMask(absl::MakeSpan(mask)).ok()) << name;
+  }
+}
+
 }  // namespace
 }  // namespace hearth
