@@ -17,15 +17,6 @@
 namespace hearth {
 namespace {
 
-bool IsUtf8(std::string_view text) {
-  while (!text.empty()) {
-    const Utf8Char next = FirstUtf8Char(text);
-    if (next.kind != Utf8Char::kWhole) return false;
-    text.remove_prefix(next.length);
-  }
-  return true;
-}
-
 // Makes the grammar of one source.
 class Compiler {
  public:
@@ -74,7 +65,7 @@ class Compiler {
     if (source.texts.empty()) return absl::InvalidArgumentError("there is nothing to choose from");
     const StateId start = builder_.AddState();
     for (size_t i = 0; i < source.texts.size(); ++i) {
-      if (!IsUtf8(source.texts[i])) {
+      if (!IsWholeUtf8(source.texts[i])) {
         return absl::InvalidArgumentError(absl::StrCat("choice ", i, " is not UTF-8"));
       }
       builder_.Insert(start, source.texts[i]);

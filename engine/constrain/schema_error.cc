@@ -14,7 +14,11 @@ constexpr size_t kMaxShown = 256;  // bytes of a pointer in a message
 absl::Status SchemaError(std::string_view pointer, std::string_view problem) {
   const std::string whole(pointer);
   std::string shown = whole.empty() ? "the schema" : whole;
-  if (shown.size() > kMaxShown) shown = absl::StrCat(shown.substr(0, kMaxShown), "...");
+  if (shown.size() > kMaxShown) {
+    size_t end = kMaxShown;  // of a whole character
+    while (end > 0 && (shown[end] & 0xC0) == 0x80) --end;
+    shown = absl::StrCat(shown.substr(0, end), "...");
+  }
   absl::Status status = absl::InvalidArgumentError(absl::StrCat(shown, ": ", std::string(problem)));
   status.SetPayload(kPayload, absl::Cord(whole));
   return status;

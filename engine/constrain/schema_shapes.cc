@@ -125,6 +125,13 @@ bool AppendPlace(const SchemaJson& at, const SchemaJson& wanted, std::string& po
 }  // namespace
 
 std::string JsonText(const SchemaJson& value) {
+  if (value.is_number_float()) {  // 1.0 is an integer to JSON Schema, and is written as one
+    const double number = value.get<double>();
+    constexpr double kExact = 1LL << 53;
+    if (std::trunc(number) == number && std::abs(number) < kExact) {
+      return std::to_string(static_cast<int64_t>(number));
+    }
+  }
   return value.dump(-1, ' ', false, SchemaJson::error_handler_t::replace);
 }
 
@@ -213,6 +220,8 @@ absl::StatusOr<std::vector<Shape>> SchemaShapes::Multiply(const std::vector<Shap
   std::vector<Shape> product;
   for (const Shape& left : a) {
     for (const Shape& right : b) {
+      HEARTH_ASSIGN_OR_RETURN(const bool overlap, MayOverlap(left, right));
+      if (!overlap) continue;
       HEARTH_ASSIGN_OR_RETURN(Shape both, Copy(left));
       HEARTH_ASSIGN_OR_RETURN(const bool possible, Merge(both, right));
       if (possible) product.push_back(std::move(both));
@@ -222,6 +231,17 @@ absl::StatusOr<std::vector<Shape>> SchemaShapes::Multiply(const std::vector<Shap
     }
   }
   return product;
+}
+
+absl::StatusOr<bool> SchemaShapes::MayOverlap(const Shape& a, const Shape& b) {
+  HEARTH_RETURN_IF_ERROR(budget_.Spend(1));
+  if ((a.types & b.types) == 0) return false;
+  if (!a.values || !b.values) return true;
+  for (const SchemaJson* value : *a.values) {
+    HEARTH_ASSIGN_OR_RETURN(const bool both, IsOneOf(*b.values, *value));
+    if (both) return true;
+  }
+  return false;
 }
 
 // False when nothing can meet both.

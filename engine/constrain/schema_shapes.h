@@ -158,6 +158,8 @@ class SchemaShapes {
   absl::Status FindOverlapsOf(SchemaId id, std::vector<Overlap>& overlaps);
   absl::StatusOr<std::vector<Shape>> Multiply(const std::vector<Shape>& a,
                                               const std::vector<Shape>& b);
+  // False only when nothing can meet both; takes no memory.
+  absl::StatusOr<bool> MayOverlap(const Shape& a, const Shape& b);
   absl::StatusOr<bool> Merge(Shape& a, const Shape& b);
   absl::Status MergeRequired(Shape& a, const Shape& b);
   absl::Status MergeValues(Shape& a, const Shape& b);

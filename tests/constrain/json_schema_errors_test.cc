@@ -4,6 +4,7 @@
 
 #include "engine/constrain/constraint.h"
 #include "engine/constrain/schema_error.h"
+#include "engine/tokenizer/unicode.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/constrain/documents.h"
@@ -245,6 +246,24 @@ TEST(BoundsTest, P30_MessagesAreShortAndShowNoMoreThanThePlace) {
   const absl::Status status = CompileSchema(schema).status();
   EXPECT_LT(status.message().size(), 400u);
   EXPECT_EQ(*SchemaErrorPointer(status), "/properties/" + name + "/not");
+  for (const char* start : {"", "a"}) {  // whole characters only
+    std::string letters = start;
+    while (letters.size() < 300) letters += "\u00e9";
+    const Json named = {{"properties", {{letters, {{"not", true}}}}}};
+    const absl::Status refused = CompileSchema(named).status();
+    EXPECT_TRUE(IsWholeUtf8(std::string(refused.message())));
+  }
+}
+
+TEST(BoundsTest, ManyConstantsExcludeEachOther) {
+  Json schema;
+  for (int i = 0; i < 400; ++i) {
+    schema["oneOf"].push_back({{"const", "v" + std::to_string(i)}, {"title", "One"}});
+  }
+  const auto constraint = CompileSchema(schema);
+  ASSERT_TRUE(constraint.ok()) << constraint.status();
+  EXPECT_TRUE(Accepts(**constraint, R"("v399")"));
+  EXPECT_FALSE(Accepts(**constraint, R"("v400")"));
 }
 
 TEST(ChoiceTest, RefusesNothingAndBytes) {

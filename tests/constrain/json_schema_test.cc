@@ -417,6 +417,17 @@ TEST(JsonSchemaLanguageTest, KnownNamesAndValuesHaveOneSpelling) {
   EXPECT_TRUE(Takes(schema, R"({"\u0062":"\ud83d\ude00\/"})"));
 }
 
+TEST(JsonSchemaLanguageTest, IntegersAreWrittenAsSuch) {
+  const auto constraint = CompileSchema(Json::parse(R"({"enum":[1.0,-2e2,{"a":3.0},0.5]})"));
+  ASSERT_TRUE(constraint.ok()) << constraint.status();
+  for (const char* text : {"1", "-200", R"({"a":3})", "0.5"}) {
+    EXPECT_TRUE(Accepts(**constraint, text)) << text;
+  }
+  for (const char* text : {"1.0", "-2e2", "-200.0", R"({"a":3.0})"}) {
+    EXPECT_FALSE(Accepts(**constraint, text)) << text;
+  }
+}
+
 TEST(JsonSchemaLanguageTest, ValuesNestSoDeep) {
   const auto nested = [](size_t depth) {
     return std::string(depth, '[') + std::string(depth, ']');

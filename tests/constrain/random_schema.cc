@@ -144,7 +144,7 @@ Json RandomSchema::AnyScalar() {
     case 2:
       return static_cast<int>(Below(2000)) - 1000;
     case 3:
-      return Below(1000) / 8.0;
+      return (Below(8000) | 1) / 8.0;  // no integer: those are written without a fraction
     default:
       return kTexts[Below(std::size(kTexts))];
   }
