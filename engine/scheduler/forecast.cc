@@ -23,7 +23,7 @@ class Steps {
       : limits_(limits), cost_(cost), available_(work.blocks_available) {
     for (const Work& left : work.running) {
       const int32_t all = BlocksFor(left.computed + left.pending);
-      available_ -= all - BlocksFor(left.computed);
+      available_ -= all - left.held;
       running_.push_back({.left = left, .blocks = all - left.shared});
     }
     for (size_t i = 0; i < work.queued.size(); ++i) {

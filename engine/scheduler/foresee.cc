@@ -14,7 +14,8 @@ Work RunningWork(const Sequence& sequence, const BlockPool& pool) {
           .pending = sequence.pending(),
           .rows = sequence.LogitRows(sequence.pending()),
           .output = sequence.request.max_tokens - sequence.completion_tokens,
-          .shared = static_cast<int32_t>(shared)};
+          .shared = static_cast<int32_t>(shared),
+          .held = static_cast<int32_t>(sequence.blocks.size())};
 }
 
 Work QueuedWork(const Sequence& sequence, const BlockAllocator& blocks) {

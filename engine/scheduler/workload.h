@@ -16,6 +16,7 @@ struct Work {
   int32_t rows = 0;      // of logits, which the last so many of them give
   int32_t output = 0;    // tokens to draw
   int32_t shared = 0;    // of its blocks, those that others hold too
+  int32_t held = 0;      // blocks, those of the current step included
 
   // Those that the next `count` tokens give.
   int32_t LogitRows(int32_t count) const { return std::max(0, count - (pending - rows)); }

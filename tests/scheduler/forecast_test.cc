@@ -102,7 +102,7 @@ TEST(Forecast, WaitsForAPlaceWhenAllAreTaken) {
   const CostModel cost = TenMillisecondsAndOneForEachToken();
   Workload work;
   for (const int32_t output : {20, 40, 40, 40}) {
-    work.running.push_back({.computed = 50, .pending = 1, .output = output});
+    work.running.push_back({.computed = 50, .pending = 1, .output = output, .held = 2});
   }
   work.queued = {{.pending = 1, .output = 10}};
   work.blocks_available = 100;
@@ -115,10 +115,13 @@ TEST(Forecast, WaitsForAPlaceWhenAllAreTaken) {
 TEST(Forecast, WaitsForBlocks) {
   const CostModel cost = TenMillisecondsAndOneForEachToken();
   Workload work;
-  work.running.push_back({.computed = 64, .pending = 1, .output = 20});
+  work.running.push_back({.computed = 64, .pending = 1, .output = 20, .held = 2});
   work.queued = {{.pending = 100, .output = 1}};
   work.blocks_available = 5;  // four are wanted, and one each for the other's next and growth
   EXPECT_EQ(Forecast(work, kLimits, cost).queue_position, 1);
+  work.running[0].held = 3;  // the step under way has taken the next already
+  EXPECT_EQ(Forecast(work, kLimits, cost).queue_position, 0);
+  work.running[0].held = 2;
   work.blocks_available = 6;
   EXPECT_EQ(Forecast(work, kLimits, cost).queue_position, 0);
   work.blocks_available = 5;
@@ -168,6 +171,22 @@ void Step(Scheduler& scheduler, Clock::time_point now) {
   scheduler.Apply(batch, drawn);
 }
 
+// Between Schedule and Apply, when most questions come: the step has its blocks, not its tokens.
+TEST(Foresee, CountsTheBlocksOfTheStepUnderWayOnce) {
+  SchedulerOptions options;
+  options.num_blocks = 64;
+  Scheduler scheduler(options);
+  const Clock::time_point now = Clock::time_point{} + std::chrono::seconds(100);
+  ASSERT_TRUE(scheduler.Add(1, Ask(100, 0, 40), now).ok());
+  scheduler.Schedule({64, 64}, now);
+  const auto asked = scheduler.Prepare(0, Ask(30, 5000, 5));
+  const Workload work = scheduler.Foresee(*asked, 1, {}, now);
+  ASSERT_EQ(work.running.size(), 1u);
+  EXPECT_EQ(work.running[0].computed, 0);
+  EXPECT_EQ(work.running[0].held, BlocksFor(64));
+  EXPECT_EQ(work.blocks_available, 64 - BlocksFor(64));
+}
+
 TEST(Foresee, TellsWhatIsLeftAndChangesNothing) {
   SchedulerOptions options;
   options.num_blocks = 64;
@@ -188,6 +207,7 @@ TEST(Foresee, TellsWhatIsLeftAndChangesNothing) {
   ASSERT_EQ(work.running.size(), 1u);
   EXPECT_EQ(work.running[0].computed, 64);
   EXPECT_EQ(work.running[0].pending, 36);
+  EXPECT_EQ(work.running[0].held, BlocksFor(64));
   EXPECT_EQ(work.running[0].output, 40);
   ASSERT_EQ(work.queued.size(), 4u);
   EXPECT_EQ(work.asked, 1u);  // the second choice; both come before the others
