@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -22,6 +22,7 @@ struct StrictJsonLimits {
   size_t max_keys = 10'000;        // of one object
   size_t max_containers = 65'536;  // objects and arrays of the document; bounds its memory
   size_t max_number_bytes = 128;
+  bool unique_keys = true;  // else the last of several holds, as most readers have it
 };
 
 // Builds a document from the parser's events and stops it at the first that breaks a limit, before
@@ -50,10 +51,12 @@ class StrictJsonBuilder final : public nlohmann::json_sax<Json> {
   bool key(std::string& name) override {
     Container& object = open_.back();
     if (object.keys.size() == limits_.max_keys) return Refuse("an object has too many keys");
-    if (!object.keys.insert(name).second) return Refuse("an object has a key twice");
     auto& members = *object.place->template get_ptr<typename Json::object_t*>();
+    const auto [known, is_new] = object.keys.try_emplace(name, members.size());
+    if (!is_new && limits_.unique_keys) return Refuse("an object has a key twice");
     if constexpr (std::is_same_v<Json, nlohmann::ordered_json>) {
-      object.member = &members.emplace_back(std::move(name), nullptr).second;
+      if (is_new) members.emplace_back(std::move(name), nullptr);
+      object.member = &(members.begin() + static_cast<ptrdiff_t>(known->second))->second;
     } else {
       object.member = &members.emplace(std::move(name), nullptr).first->second;
     }
@@ -75,7 +78,7 @@ class StrictJsonBuilder final : public nlohmann::json_sax<Json> {
   struct Container {
     Json* place;
     Json* member = nullptr;  // of an object: the value of the latest key
-    absl::flat_hash_set<std::string> keys = {};
+    absl::flat_hash_map<std::string, size_t> keys = {};  // and where they stand
   };
 
   template <typename T>

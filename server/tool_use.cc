@@ -35,8 +35,10 @@ absl::Status NameError(std::string_view where) {
       absl::StrCat("must be 1 to ", kMaxNameBytes, " letters, digits, underscores and dashes"));
 }
 
-absl::Status CheckObject(const std::string& text, const std::string& where) {
-  const absl::StatusOr<Json> json = ParseStrictJson<Json>(text, {.max_containers = kMaxContainers});
+absl::Status CheckObject(const std::string& text, const std::string& where,
+                         bool unique_keys = true) {
+  const absl::StatusOr<Json> json =
+      ParseStrictJson<Json>(text, {.max_containers = kMaxContainers, .unique_keys = unique_keys});
   if (!json.ok()) return InvalidParam(where, absl::StrCat("is no JSON: ", json.status().message()));
   if (!json->is_object()) return InvalidParam(where, "must be a JSON object");
   return absl::OkStatus();
@@ -60,8 +62,9 @@ absl::Status CheckCalls(const GenerationRequest& wire, absl::Span<const Message>
       const ToolCall& call = message.tool_calls[j];
       if (!IsName(call.name)) return NameError(function);
       if (call.arguments.empty()) continue;  // as OpenAI writes what has none
-      HEARTH_RETURN_IF_ERROR(
-          CheckObject(call.arguments, absl::StrCat(function, ".", names.arguments)));
+      // A model may write a key that no schema names twice.
+      HEARTH_RETURN_IF_ERROR(CheckObject(
+          call.arguments, absl::StrCat(function, ".", names.arguments), /*unique_keys=*/false));
     }
   }
   return absl::OkStatus();

@@ -255,6 +255,9 @@ TEST_F(ChatTest, CallsInMessagesAreChecked) {
   const RawReply none = Post("/apply-template", conversation(""));
   EXPECT_EQ(none.status, 200) << none.body;
   EXPECT_EQ(none.body, Post("/apply-template", conversation("{}")).body);
+  // And with a key twice, which no schema forbids a model.
+  EXPECT_EQ(Post("/apply-template", conversation(R"({\"x\":{\"y\":1},\"x\":[],\"x\":2})")).status,
+            200);
   refused(R"({"role":"tool","content":"x"})", "messages[1].tool_call_id");
   refused(R"({"role":"user","content":"x","tool_calls":[{"id":"1","type":"function",
               "function":{"name":"f","arguments":"{}"}}]})",
