@@ -1,5 +1,6 @@
 #include "server/choice_decoder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -16,8 +17,8 @@ ChoiceDecoder::ChoiceDecoder(const Tokenizer& tokenizer, ChoiceOptions options)
 void ChoiceDecoder::Echo(absl::Span<const TokenId> ids, std::deque<Output>& out) {
   Delta delta{options_.index, "", {}};
   for (TokenId id : ids) {
-    delta.text += decoder_.Push(id);
-    delta.tokens.push_back({id, std::nullopt});
+    delta.tokens.push_back({id, std::nullopt, {}, characters_});
+    delta.text += Decode(id);
   }
   out.push_back(std::move(delta));
 }
@@ -25,15 +26,21 @@ void ChoiceDecoder::Echo(absl::Span<const TokenId> ids, std::deque<Output>& out)
 void ChoiceDecoder::Echo(const std::vector<Token>& tokens, std::deque<Output>& out) {
   Delta delta{options_.index, "", {}};
   for (const Token& token : tokens) {
-    delta.text += decoder_.Push(token.id);
     delta.tokens.push_back(Shown(token));
+    delta.text += Decode(token.id);
   }
   out.push_back(std::move(delta));
 }
 
 OutputToken ChoiceDecoder::Shown(const Token& token) const {
-  if (!options_.logprobs) return {token.id, std::nullopt};
-  return {token.id, token.logprob.logprob, token.top};
+  if (!options_.logprobs) return {token.id, std::nullopt, {}, characters_};
+  return {token.id, token.logprob.logprob, token.top, characters_};
+}
+
+std::string ChoiceDecoder::Decode(TokenId id) {
+  std::string text = decoder_.Push(id);
+  characters_ += std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
+  return text;
 }
 
 void ChoiceDecoder::Push(const Token& token, std::deque<Output>& out) {
@@ -41,7 +48,7 @@ void ChoiceDecoder::Push(const Token& token, std::deque<Output>& out) {
   out.push_back(Delta{options_.index, "", {Shown(token)}});
   const bool opens = options_.tool_calls && token.id == options_.tool_calls->open;
   const bool closes = options_.tool_calls && token.id == options_.tool_calls->close;
-  if (!opens && !closes) return Show(decoder_.Push(token.id), out);
+  if (!opens && !closes) return Show(Decode(token.id), out);
   // The markers of calls are no text, however they are spelt.
   Show(decoder_.Flush(), out);
   if (!stopped()) Show(opens ? parser_->Open() : parser_->Close(), out);

@@ -50,6 +50,7 @@ class ChoiceDecoder {
 
  private:
   OutputToken Shown(const Token& token) const;
+  std::string Decode(TokenId id);
   void Show(std::string_view text, std::deque<Output>& out);
   void Show(const ToolCallOutput& found, std::deque<Output>& out);
   void ShowText(std::string_view text, std::deque<Output>& out);
@@ -59,7 +60,8 @@ class ChoiceDecoder {
   StreamDecoder decoder_;
   std::optional<ToolCallParser> parser_;
   StopStrings stop_strings_;
-  int32_t tokens_ = 0;  // received
+  int32_t tokens_ = 0;      // received
+  int32_t characters_ = 0;  // decoded
 };
 
 }  // namespace hearth::server

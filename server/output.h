@@ -18,6 +18,7 @@ struct OutputToken {
   // Where they were asked for. The first token of an echoed prompt has none: nothing foretold it.
   std::optional<float> logprob;
   std::vector<TokenLogprob> top = {};  // likeliest first
+  int32_t offset = 0;                  // characters of the choice's text that were whole before it
 };
 
 // Text that became whole, of one choice; or tokens whose text is yet to come, or never will: those

@@ -30,22 +30,21 @@ class CompletionReply final : public OpenAiReply {
   CompletionReply(const Daemon& daemon, const Session& session, const StreamOptions& options)
       : OpenAiReply(daemon, session, {"cmpl-", "text_completion", "text_completion"}, options),
         tokenizer_(daemon.engine().tokenizer()),
-        logprobs_(session.logprobs()),
-        offsets_(session.choices()) {}
+        logprobs_(session.logprobs()) {}
 
   void Open(SseEvents&) override {}
 
  private:
   std::string WriteChoice(int32_t index, WholeChoice choice) override {
-    return ChoiceText(index, {{"text", std::move(choice.text)}}, Logprobs(index, choice.tokens),
+    return ChoiceText(index, {{"text", std::move(choice.text)}}, Logprobs(choice.tokens),
                       choice.reason);
   }
 
   void WriteDelta(const Delta& delta, SseEvents& events) override {
     const bool tokens = logprobs_ && !delta.tokens.empty();
     if (delta.text.empty() && !tokens) return;
-    AddChunk(ChoiceText(delta.index, {{"text", delta.text}},
-                        tokens ? Logprobs(delta.index, delta.tokens) : "", std::nullopt),
+    AddChunk(ChoiceText(delta.index, {{"text", delta.text}}, tokens ? Logprobs(delta.tokens) : "",
+                        std::nullopt),
              events);
   }
 
@@ -55,13 +54,12 @@ class CompletionReply final : public OpenAiReply {
     AddChunk(ChoiceText(end.index, {{"text", ""}}, "", end.reason), events);
   }
 
-  std::string Logprobs(int32_t index, const std::vector<OutputToken>& tokens) {
-    return logprobs_ ? CompletionLogprobs(tokenizer_, tokens, offsets_[index]) : "";
+  std::string Logprobs(const std::vector<OutputToken>& tokens) const {
+    return logprobs_ ? CompletionLogprobs(tokenizer_, tokens) : "";
   }
 
   const Tokenizer& tokenizer_;
   const bool logprobs_;
-  std::vector<int64_t> offsets_;  // in the text of each choice
 };
 
 }  // namespace

@@ -22,8 +22,9 @@ std::string_view TextOf(const Tokenizer& tokenizer, TokenId id) {
   return bytes.empty() ? tokenizer.Spelling(id) : bytes;
 }
 
-Json ChatToken(const Tokenizer& tokenizer, TokenId id, float logprob) {
-  Json bytes;
+// `no_bytes` stands for the bytes of a marker.
+Json TokenJson(const Tokenizer& tokenizer, TokenId id, float logprob, const Json& no_bytes) {
+  Json bytes = no_bytes;
   if (!tokenizer.Bytes(id).empty()) {
     bytes = Json::array();
     for (char c : tokenizer.Bytes(id)) bytes.push_back(static_cast<uint8_t>(c));
@@ -38,10 +39,6 @@ std::string UniqueText(const Tokenizer& tokenizer, TokenId id) {
   std::string escaped = "bytes:";
   for (char c : text) absl::StrAppendFormat(&escaped, "\\x%02x", static_cast<uint8_t>(c));
   return escaped;
-}
-
-int64_t Characters(std::string_view bytes) {
-  return std::count_if(bytes.begin(), bytes.end(), [](char c) { return (c & 0xC0) != 0x80; });
 }
 
 // Appends an element to a list that is being written.
@@ -61,35 +58,39 @@ Json TopJson(const Tokenizer& tokenizer, const OutputToken& token) {
   return top;
 }
 
-}  // namespace
-
-std::string TokenLogprobList(const Tokenizer& tokenizer, const std::vector<OutputToken>& tokens) {
+std::string TokenList(const Tokenizer& tokenizer, const std::vector<OutputToken>& tokens,
+                      const Json& no_bytes) {
   std::string list;
   for (const OutputToken& token : tokens) {
     HEARTH_CHECK(token.logprob.has_value());
-    Json entry = ChatToken(tokenizer, token.id, *token.logprob);
+    Json entry = TokenJson(tokenizer, token.id, *token.logprob, no_bytes);
     Json& top = entry["top_logprobs"] = Json::array();
     for (const TokenLogprob& other : token.top) {
-      top.push_back(ChatToken(tokenizer, other.token, other.logprob));
+      top.push_back(TokenJson(tokenizer, other.token, other.logprob, no_bytes));
     }
     AppendTo(list, DumpJson(entry));
   }
   return absl::StrCat("[", list, "]");
 }
 
-std::string ChatLogprobs(const Tokenizer& tokenizer, const std::vector<OutputToken>& tokens) {
-  return absl::StrCat(R"({"content":)", TokenLogprobList(tokenizer, tokens), R"(,"refusal":null})");
+}  // namespace
+
+std::string TokenLogprobList(const Tokenizer& tokenizer, const std::vector<OutputToken>& tokens) {
+  return TokenList(tokenizer, tokens, Json::array());
 }
 
-std::string CompletionLogprobs(const Tokenizer& tokenizer, const std::vector<OutputToken>& tokens,
-                               int64_t& offset) {
+std::string ChatLogprobs(const Tokenizer& tokenizer, const std::vector<OutputToken>& tokens) {
+  return absl::StrCat(R"({"content":)", TokenList(tokenizer, tokens, nullptr),
+                      R"(,"refusal":null})");
+}
+
+std::string CompletionLogprobs(const Tokenizer& tokenizer, const std::vector<OutputToken>& tokens) {
   std::string names, logprobs, tops, offsets;
   for (const OutputToken& token : tokens) {
     AppendTo(names, DumpJson(UniqueText(tokenizer, token.id)));
     AppendTo(logprobs, DumpJson(token.logprob ? Json(Finite(*token.logprob)) : Json()));
     AppendTo(tops, DumpJson(TopJson(tokenizer, token)));
-    AppendTo(offsets, absl::StrCat(offset));
-    offset += Characters(tokenizer.Bytes(token.id));
+    AppendTo(offsets, absl::StrCat(token.offset));
   }
   return absl::StrCat(R"({"tokens":[)", names, R"(],"token_logprobs":[)", logprobs,
                       R"(],"top_logprobs":[)", tops, R"(],"text_offset":[)", offsets, "]}");

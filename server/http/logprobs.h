@@ -2,7 +2,6 @@
 #ifndef HEARTH_SERVER_HTTP_LOGPROBS_H_
 #define HEARTH_SERVER_HTTP_LOGPROBS_H_
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -12,17 +11,16 @@
 namespace hearth::server {
 
 // Of responses: [{"token", "logprob", "bytes", "top_logprobs"}, ...]. Markers stand as they are
-// spelt. REQUIRES: the tokens have log-probabilities.
+// spelt, with no bytes: [] here, null in chat, as the two APIs type them. REQUIRES: the tokens have
+// log-probabilities.
 std::string TokenLogprobList(const Tokenizer& tokenizer, const std::vector<OutputToken>& tokens);
 
-// Of chat: {"content": that list, "refusal": null}.
+// Of chat: {"content": such a list, "refusal": null}.
 std::string ChatLogprobs(const Tokenizer& tokenizer, const std::vector<OutputToken>& tokens);
 
 // Of completions: {"tokens", "token_logprobs", "top_logprobs", "text_offset"}; what is not whole
-// UTF-8 stands as "bytes:\xe2\x82". `offset` is the first token's place in the text, in characters,
-// and grows by theirs.
-std::string CompletionLogprobs(const Tokenizer& tokenizer, const std::vector<OutputToken>& tokens,
-                               int64_t& offset);
+// UTF-8 stands as "bytes:\xe2\x82".
+std::string CompletionLogprobs(const Tokenizer& tokenizer, const std::vector<OutputToken>& tokens);
 
 }  // namespace hearth::server
 

@@ -132,8 +132,8 @@ void ResponseReply::CloseItem(const char* status, SseEvents& events) {
     AddOfPart("response.content_part.done", Json::object(), "part", part, events);
     item = MessageItem(status, part);
   } else {
-    AddOfItem("response.function_call_arguments.done", Json::object(), "arguments", DumpJson(text_),
-              events);
+    AddOfItem("response.function_call_arguments.done", {{"name", name_}}, "arguments",
+              DumpJson(text_), events);
     item = CallItem(status);
   }
   Add("response.output_item.done", {{"output_index", item_count_}}, "item", item, events);

@@ -125,6 +125,29 @@ TEST_F(CompletionsTest, EchoedTokensHaveLogprobs) {
   EXPECT_EQ(joined, text);
 }
 
+// Tokens that split a character stand where that character does.
+TEST_F(CompletionsTest, OffsetsAreOfTheText) {
+  const Json choice = Reply(R"({"prompt":"a\u00e9\ud83d\ude42 b","max_tokens":24,"echo":true,
+      "logprobs":1,"temperature":2,"seed":3})")["choices"][0];
+  const std::string text = choice["text"];
+  std::vector<size_t> starts;  // of characters, in bytes
+  for (size_t i = 0; i < text.size(); ++i) {
+    if ((text[i] & 0xC0) != 0x80) starts.push_back(i);
+  }
+  const Json& logprobs = choice["logprobs"];
+  int64_t last = 0;
+  for (size_t i = 0; i < logprobs["tokens"].size(); ++i) {
+    const int64_t offset = logprobs["text_offset"][i];
+    EXPECT_GE(offset, last);
+    last = offset;
+    const std::string token = logprobs["tokens"][i];
+    if (token.rfind("bytes:", 0) == 0 || token.rfind("<|", 0) == 0) continue;
+    ASSERT_LE(offset, static_cast<int64_t>(starts.size()));
+    if (offset == static_cast<int64_t>(starts.size())) continue;
+    EXPECT_EQ(text.compare(starts[offset], token.size(), token), 0) << i << " " << choice;
+  }
+}
+
 // Token by token the same as when the model writes it itself.
 TEST_F(CompletionsTest, EchoedLogprobsAreThoseOfTheOutput) {
   const Json written = Reply(Body(R"("What is")", R"("logprobs":1,"echo":true)"))["choices"][0];

@@ -268,10 +268,14 @@ std::string Table(absl::Span<const Field> rows) {
       {FieldTreatment::kAcceptedLabel, "no effect: a string of at most 512 characters"},
       {FieldTreatment::kAcceptedLabels, "no effect: an object of at most 16 such strings"},
       {FieldTreatment::kAcceptedFlag, "no effect: true or false"},
+      {FieldTreatment::kAcceptedNumber, "no effect: a number"},
       {FieldTreatment::kAcceptedText, "no effect: a string"},
+      {FieldTreatment::kAcceptedObject, "no effect: an object"},
+      {FieldTreatment::kAcceptedList, "no effect: a list"},
       {FieldTreatment::kRefused, "refused, unless null or as in brackets"},
   };
   std::string table = "| what happens | fields |\n|---|---|\n";
+  size_t shown = 0;
   for (const auto& [treatment, title] : titles) {
     std::vector<std::string> names;
     for (const Field& row : rows) {
@@ -283,8 +287,11 @@ std::string Table(absl::Span<const Field> rows) {
       }
       names.push_back(std::move(name));
     }
+    shown += names.size();
+    if (names.empty()) continue;
     absl::StrAppend(&table, "| ", title, " | ", absl::StrJoin(names, ", "), " |\n");
   }
+  EXPECT_EQ(shown, rows.size());
   return table;
 }
 

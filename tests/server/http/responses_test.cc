@@ -169,6 +169,10 @@ TEST_F(ResponsesTest, ForcedCallIsAnItem) {
   const Json streamed = CallOf(events.back()["response"]);
   EXPECT_EQ(streamed["arguments"], call["arguments"]);
   EXPECT_EQ(Joined(events, "response.function_call_arguments.delta"), call["arguments"]);
+  for (const Json& event : events) {
+    if (event["type"] != "response.function_call_arguments.done") continue;
+    EXPECT_EQ(event["name"], call["name"]);
+  }
   std::vector<std::string> types;
   for (const Json& event : events) {
     const Json item = event.value("item", Json::object());
@@ -234,6 +238,7 @@ TEST_F(ResponsesTest, LogprobsOfEachToken) {
   for (const Json& token : part["logprobs"]) {
     EXPECT_LE(token["logprob"], 0);
     EXPECT_EQ(token["top_logprobs"].size(), 2u);
+    for (const Json& other : token["top_logprobs"]) EXPECT_TRUE(other["bytes"].is_array());
   }
   std::vector<Json> streamed;
   for (const Json& event : Streamed(members)) {
