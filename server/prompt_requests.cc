@@ -175,7 +175,9 @@ absl::StatusOr<Pinning> PinRequests(const Daemon& daemon, const GenerationReques
   const int32_t block = daemon.engine().info().block_tokens;
   const auto kept = static_cast<int32_t>(prototype.prompt.size()) / block * block;
   if (kept == 0) {
-    return InvalidParam(prefix.names.prompt, absl::StrCat("fills no block of ", block, " tokens"));
+    return InvalidParam(
+        prefix.names.prompt,
+        absl::StrCat(prototype.prompt.size(), " tokens; a pin keeps whole blocks of ", block));
   }
   return Pinning{Make(daemon, std::move(prototype), 1, [](size_t, Request&) {}), kept};
 }

@@ -37,7 +37,7 @@ std::string BearerKey(const grpc::ServerContextBase& context) {
 }
 
 // Ends a call that generates nothing.
-class RefusedStream final : public ByteStream {
+class RefusedStream final : public WriteReactor {
  public:
   explicit RefusedStream(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
   void OnDone() override { delete this; }
@@ -80,8 +80,8 @@ grpc::ServerUnaryReactor* CallGate::Compute(grpc::CallbackServerContext* context
                            name);
 }
 
-ByteStream* CallGate::WatchLoad(grpc::CallbackServerContext* context,
-                                const grpc::ByteBuffer& bytes) {
+WriteReactor* CallGate::WatchLoad(grpc::CallbackServerContext* context,
+                                  const grpc::ByteBuffer& bytes) {
   static constexpr char kName[] = "Control/WatchLoad";
   v1::WatchLoadRequest request;
   rpc::Caller caller;
@@ -97,13 +97,13 @@ void CallGate::Count(const char* name, const absl::Status& status) {
   daemon_.metrics().CountRequest("grpc", name, absl::StatusCodeToString(status.code()));
 }
 
-ByteStream* CallGate::Refuse(const char* name, const absl::Status& status) {
+WriteReactor* CallGate::Refuse(const char* name, const absl::Status& status) {
   Count(name, status);
   return new RefusedStream(status);
 }
 
-ByteStream* CallGate::Generate(grpc::CallbackServerContext* context, const char* name,
-                               GenerationRequest request) {
+WriteReactor* CallGate::Generate(grpc::CallbackServerContext* context, const char* name,
+                                 GenerationRequest request) {
   absl::StatusOr<std::shared_ptr<Session>> session = Session::Start(daemon_, std::move(request));
   if (!session.ok()) return Refuse(name, session.status());
   return GenerationStream::Start(daemon_, loop_, context, *std::move(session), name);

@@ -73,9 +73,9 @@ class CallGate {
 
   // A method that generates.
   template <typename Request>
-  ByteStream* Stream(grpc::CallbackServerContext* context, const char* name,
-                     absl::StatusOr<GenerationRequest> (*method)(const Request&),
-                     const grpc::ByteBuffer& bytes) {
+  WriteReactor* Stream(grpc::CallbackServerContext* context, const char* name,
+                       absl::StatusOr<GenerationRequest> (*method)(const Request&),
+                       const grpc::ByteBuffer& bytes) {
     Request request;
     rpc::Caller caller;
     absl::Status status = Open(*context, Access::kReady, caller);
@@ -88,7 +88,7 @@ class CallGate {
     return Generate(context, name, *std::move(generation));
   }
 
-  ByteStream* WatchLoad(grpc::CallbackServerContext* context, const grpc::ByteBuffer& bytes);
+  WriteReactor* WatchLoad(grpc::CallbackServerContext* context, const grpc::ByteBuffer& bytes);
 
  private:
   // Admits the caller and looks whether the method is served to it now.
@@ -100,9 +100,9 @@ class CallGate {
                                     std::string client, rpc::PromptJob job,
                                     grpc::ByteBuffer& reply);
   void Count(const char* name, const absl::Status& status);
-  ByteStream* Refuse(const char* name, const absl::Status& status);
-  ByteStream* Generate(grpc::CallbackServerContext* context, const char* name,
-                       GenerationRequest request);
+  WriteReactor* Refuse(const char* name, const absl::Status& status);
+  WriteReactor* Generate(grpc::CallbackServerContext* context, const char* name,
+                         GenerationRequest request);
 
   Daemon& daemon_;
   const std::shared_ptr<WriteLoop> loop_;

@@ -75,6 +75,9 @@ absl::StatusOr<GenerationRequest> Chat(const v1::ChatRequest& wire) {
   }
   request.parallel_tool_calls = !wire.has_parallel_tool_calls() || wire.parallel_tool_calls();
   if (wire.tool_choice().has_name()) {
+    if (wire.tool_choice().allowed_size() > 0) {
+      return InvalidParam("tool_choice.allowed", "goes with a mode, not with a name");
+    }
     request.CallOnly(wire.tool_choice().name());
   } else {
     HEARTH_ASSIGN_OR_RETURN(request.tool_choice, ReadToolChoice(wire.tool_choice()));

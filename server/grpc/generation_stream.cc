@@ -15,9 +15,9 @@ GenerationStream::GenerationStream(Daemon& daemon, std::shared_ptr<WriteLoop> lo
                                    std::shared_ptr<Session> session, const char* method)
     : MessageStream(daemon, std::move(loop), context, method), session_(std::move(session)) {}
 
-ByteStream* GenerationStream::Start(Daemon& daemon, std::shared_ptr<WriteLoop> loop,
-                                    grpc::CallbackServerContext* context,
-                                    std::shared_ptr<Session> session, const char* method) {
+WriteReactor* GenerationStream::Start(Daemon& daemon, std::shared_ptr<WriteLoop> loop,
+                                      grpc::CallbackServerContext* context,
+                                      std::shared_ptr<Session> session, const char* method) {
   std::shared_ptr<GenerationStream> stream(
       new GenerationStream(daemon, std::move(loop), context, std::move(session), method));
   stream->WriteAccepted();  // its OnWriteDone starts the rest

@@ -13,9 +13,9 @@ namespace hearth::server {
 class GenerationStream final : public MessageStream {
  public:
   // The reactor to return from the method, which outlives it.
-  static ByteStream* Start(Daemon& daemon, std::shared_ptr<WriteLoop> loop,
-                           grpc::CallbackServerContext* context, std::shared_ptr<Session> session,
-                           const char* method);
+  static WriteReactor* Start(Daemon& daemon, std::shared_ptr<WriteLoop> loop,
+                             grpc::CallbackServerContext* context, std::shared_ptr<Session> session,
+                             const char* method);
 
  private:
   GenerationStream(Daemon& daemon, std::shared_ptr<WriteLoop> loop,

@@ -14,9 +14,9 @@ LoadStream::LoadStream(Daemon& daemon, std::shared_ptr<WriteLoop> loop,
                        const char* method)
     : MessageStream(daemon, std::move(loop), context, method), interval_(interval) {}
 
-ByteStream* LoadStream::Start(Daemon& daemon, std::shared_ptr<WriteLoop> loop,
-                              grpc::CallbackServerContext* context,
-                              std::chrono::milliseconds interval, const char* method) {
+WriteReactor* LoadStream::Start(Daemon& daemon, std::shared_ptr<WriteLoop> loop,
+                                grpc::CallbackServerContext* context,
+                                std::chrono::milliseconds interval, const char* method) {
   std::shared_ptr<LoadStream> stream(
       new LoadStream(daemon, std::move(loop), context, interval, method));
   stream->WriteLoad();  // its OnWriteDone starts the rest

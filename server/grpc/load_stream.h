@@ -16,9 +16,9 @@ namespace hearth::server {
 class LoadStream final : public MessageStream {
  public:
   // The reactor to return from the method, which outlives it.
-  static ByteStream* Start(Daemon& daemon, std::shared_ptr<WriteLoop> loop,
-                           grpc::CallbackServerContext* context, std::chrono::milliseconds interval,
-                           const char* method);
+  static WriteReactor* Start(Daemon& daemon, std::shared_ptr<WriteLoop> loop,
+                             grpc::CallbackServerContext* context,
+                             std::chrono::milliseconds interval, const char* method);
 
  private:
   LoadStream(Daemon& daemon, std::shared_ptr<WriteLoop> loop, grpc::CallbackServerContext* context,

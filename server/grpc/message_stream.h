@@ -10,9 +10,9 @@
 
 namespace hearth::server {
 
-using ByteStream = grpc::ServerWriteReactor<grpc::ByteBuffer>;
+using WriteReactor = grpc::ServerWriteReactor<grpc::ByteBuffer>;
 
-class MessageStream : public ByteStream, public PendingCall {
+class MessageStream : public WriteReactor, public PendingCall {
  public:
   // For the write loop.
   void OnSignal(WriteLoop::Signal signal) override;

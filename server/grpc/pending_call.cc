@@ -1,5 +1,6 @@
 #include "server/grpc/pending_call.h"
 
+#include <exception>
 #include <utility>
 
 #include "server/grpc/rpc_status.h"
@@ -17,14 +18,28 @@ void PendingCall::BeginWrite() {
 
 void PendingCall::End(const absl::Status& status) {
   if (ended_) return;
-  ended_ = true;
-  since_ = Clock::now();
-  status_ = status;
+  const grpc::Status wire = ToGrpcStatus(status);
   if (!status.ok()) Abandon(status);
-  FinishCall(ToGrpcStatus(status));
+  SetEnded(status.code());
+  FinishCall(wire);
 }
 
-void PendingCall::Fail() { End(absl::InternalError("internal error")); }
+void PendingCall::SetEnded(absl::StatusCode code) {
+  ended_ = true;
+  since_ = Clock::now();
+  code_ = code;
+}
+
+// There may be no memory left.
+void PendingCall::Fail() noexcept {
+  if (ended_) return;
+  try {
+    Abandon(absl::InternalError("internal error"));
+  } catch (const std::exception&) {  // who computes for it finds out from its end
+  }
+  SetEnded(absl::StatusCode::kInternal);
+  FinishCall(grpc::Status(grpc::StatusCode::INTERNAL, "internal error"));
+}
 
 void PendingCall::CutIfWritingSince(Clock::time_point oldest) {
   if ((!writing_ && !ended_) || since_ > oldest) return;
@@ -39,7 +54,7 @@ void PendingCall::Release() {
     std::lock_guard<std::mutex> lock(mutex_);
     context_ = nullptr;
   }
-  daemon_.metrics().CountRequest("grpc", method_, absl::StatusCodeToString(status_.code()));
+  daemon_.metrics().CountRequest("grpc", method_, absl::StatusCodeToString(code_));
   const std::shared_ptr<WriteLoop> loop = loop_;
   loop->Remove(this);
 }

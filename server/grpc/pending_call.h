@@ -23,7 +23,7 @@ class PendingCall : public WriteLoop::Call, public std::enable_shared_from_this<
 
   // For the write loop.
   void CutIfWritingSince(Clock::time_point oldest) final;
-  void Fail() final;
+  void Fail() noexcept final;
 
  protected:
   // `method` outlives the call.
@@ -39,7 +39,7 @@ class PendingCall : public WriteLoop::Call, public std::enable_shared_from_this<
   void BeginWrite();
   void EndWrite() { writing_ = false; }
   bool writing() const { return writing_; }
-  void End(const absl::Status& status);
+  void End(const absl::Status& status);  // when it throws, the call has not ended
   bool ended() const { return ended_; }
 
   // The reactor's OnDone. May be the end of the call.
@@ -49,13 +49,15 @@ class PendingCall : public WriteLoop::Call, public std::enable_shared_from_this<
   const std::shared_ptr<WriteLoop> loop_;
 
  private:
+  void SetEnded(absl::StatusCode code);
+
   const char* const method_;
 
   // The loop's thread.
   bool writing_ = false;
   bool ended_ = false;
   Clock::time_point since_;  // of the write, or of the end: when gRPC got its last work
-  absl::Status status_;
+  absl::StatusCode code_ = absl::StatusCode::kOk;
 
   std::mutex mutex_;
   grpc::CallbackServerContext* context_;  // guarded by mutex_; null once gRPC is done

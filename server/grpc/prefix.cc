@@ -12,9 +12,10 @@ absl::StatusOr<GenerationRequest> ReadPrefix(const Wire& wire, const Caller& cal
   GenerationRequest request;
   switch (wire.prefix_case()) {
     case Wire::kChat: {
-      v1::ChatRequest chat = wire.chat();
-      chat.clear_options();
-      HEARTH_ASSIGN_OR_RETURN(request, Chat(chat));
+      if (wire.chat().options().ByteSizeLong() > 0) {
+        return InvalidParam("chat.options", "have no meaning here; a cache_key stands beside chat");
+      }
+      HEARTH_ASSIGN_OR_RETURN(request, Chat(wire.chat()));
       break;
     }
     case Wire::kText:

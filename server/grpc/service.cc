@@ -27,10 +27,10 @@ class InferenceService final : public InferenceBytes {
  public:
   explicit InferenceService(CallGate& gate) : gate_(gate) {}
 
-  ByteStream* Chat(Context* context, const Bytes* request) override {
+  WriteReactor* Chat(Context* context, const Bytes* request) override {
     return gate_.Stream(context, "Inference/Chat", rpc::Chat, *request);
   }
-  ByteStream* Generate(Context* context, const Bytes* request) override {
+  WriteReactor* Generate(Context* context, const Bytes* request) override {
     return gate_.Stream(context, "Inference/Generate", rpc::Generate, *request);
   }
   grpc::ServerUnaryReactor* Tokenize(Context* context, const Bytes* request,
@@ -75,7 +75,7 @@ class ControlService final : public ControlBytes {
   grpc::ServerUnaryReactor* GetLoad(Context* context, const Bytes* request, Bytes* reply) override {
     return gate_.Unary(context, "Control/GetLoad", rpc::GetLoad, *request, *reply, Access::kLoaded);
   }
-  ByteStream* WatchLoad(Context* context, const Bytes* request) override {
+  WriteReactor* WatchLoad(Context* context, const Bytes* request) override {
     return gate_.WatchLoad(context, *request);
   }
   grpc::ServerUnaryReactor* Drain(Context* context, const Bytes* request, Bytes* reply) override {

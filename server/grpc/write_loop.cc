@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <exception>
+#include <new>
 #include <typeinfo>
 
 namespace hearth::server {
@@ -88,7 +89,10 @@ void WriteLoop::Run() {
     }
     posted.clear();
     if (Clock::now() >= next_cut) {
-      CutStalled();
+      try {
+        CutStalled();
+      } catch (const std::bad_alloc&) {  // the next round may have room for its list
+      }
       next_cut = Clock::now() + period;
     }
     lock.lock();

@@ -33,7 +33,7 @@ class WriteLoop {
     // Ends the call when gRPC has not taken what it got before `oldest`.
     virtual void CutIfWritingSince(std::chrono::steady_clock::time_point oldest) = 0;
     // Ends the call: one of the others threw.
-    virtual void Fail() = 0;
+    virtual void Fail() noexcept = 0;
   };
 
   // Calls whose reader takes nothing for `write_timeout` are cut, within a quarter more.

@@ -317,6 +317,10 @@ TEST_F(GenerationTest, G6_ToolsAndCallsAreChecked) {
   tool.clear_parameters();
   request.mutable_tool_choice()->set_name("g");
   expect(request, "tool_choice: ");
+  request.mutable_tool_choice()->set_name("f");
+  request.mutable_tool_choice()->add_allowed("f");
+  expect(request, "tool_choice.allowed: ");
+  request.mutable_tool_choice()->clear_allowed();
   request.mutable_tool_choice()->set_mode(static_cast<v1::ToolChoice::Mode>(9));
   expect(request, "tool_choice.mode: ");
   request.clear_tool_choice();

@@ -281,6 +281,12 @@ std::vector<Row> Rows() {
        Bytes<ScoreRequest>([](ScoreRequest& r) { r.set_text("x"); }), "candidates"},
       {"/hearth.v1.Inference/Score", "", "",
        Bytes<ScoreRequest>([](ScoreRequest& r) { r.add_candidates("x"); }), "prefix"},
+      {"/hearth.v1.Inference/Score", "", "", Bytes<ScoreRequest>([](ScoreRequest& r) {
+         Ask(*r.mutable_chat());
+         r.mutable_chat()->mutable_options()->set_cache_key("k");
+         r.add_candidates("x");
+       }),
+       "chat.options"},
       {"/hearth.v1.Inference/Estimate",
        Bytes<EstimateRequest>([](EstimateRequest& r) { Ask(*r.mutable_chat()); }),
        Bytes<EstimateRequest>([](EstimateRequest& r) {

@@ -88,7 +88,7 @@ class Recorder final : public WriteLoop::Call {
       throw std::bad_alloc();
     }
   }
-  void Fail() override { ++failures; }
+  void Fail() noexcept override { ++failures; }
 
   std::promise<void> signalled;
   std::atomic<int> failures{0};
