@@ -25,7 +25,9 @@ _MOST_RESPONSE_BYTES = 64 << 20
 def open_channel(grpc_module: Any, address: str, tls: Tls) -> Any:
     """A channel of `grpc_module`, which is grpc or grpc.aio. ValueError for no address, and for
     certificates that it would not use."""
-    if not re.fullmatch(r"unix:.+|(tls:)?[^:].*:\d+", address):
+    port = re.fullmatch(r"(?:tls:)?[^:/][^/]*:(\d{1,5})", address)
+    # gRPC takes a larger port modulo 2**16.
+    if not (0 < int(port[1]) < 1 << 16 if port else re.fullmatch(r"unix:.+", address)):
         raise ValueError(
             f"address: expected HOST:PORT, tls:HOST:PORT or unix:PATH, found {address!r}")
     options: list[tuple[str, int | str]] = [

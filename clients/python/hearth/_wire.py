@@ -31,9 +31,18 @@ def _one_of(table: dict[str, Any], name: str, value: str) -> Any:
     return table[value]
 
 
+def _texts(name: str, value: Sequence[str]) -> Sequence[str]:
+    """As it is, unless it is one text, which would count as a sequence of its letters."""
+    if isinstance(value, str):
+        raise TypeError(f"{name}: expected a sequence of texts, found a text")
+    return value
+
+
 # Requests
 
 def _message(message: messages.Message) -> pb.Message:
+    if not isinstance(message, messages.Message):
+        raise TypeError(f"messages: expected hearth.Message, found {type(message).__name__}")
     return pb.Message(
         role=_one_of(_ROLES, "role", message.role), content=message.content,
         tool_call_id=message.tool_call_id,
@@ -62,13 +71,17 @@ def _constraint(constraint: messages.Constraint) -> pb.Constraint:
         return pb.Constraint(json_object=True)
     if isinstance(constraint, messages.Regex):
         return pb.Constraint(regex=constraint.pattern)
-    return pb.Constraint(choice=pb.Constraint.Choice(texts=constraint.texts))
+    if isinstance(constraint, messages.OneOf):
+        return pb.Constraint(
+            choice=pb.Constraint.Choice(texts=_texts("OneOf.texts", constraint.texts)))
+    raise TypeError("constraint: expected JsonSchema, JsonObject, Regex or OneOf, found "
+                    + type(constraint).__name__)
 
 
 def _options(options: messages.Options | None) -> pb.Options:
     options = options or messages.Options()
     message = pb.Options(
-        stop=options.stop, stop_tokens=options.stop_tokens, ignore_eos=options.ignore_eos,
+        stop=_texts("stop", options.stop), stop_tokens=options.stop_tokens, ignore_eos=options.ignore_eos,
         priority=_one_of(_PRIORITIES, "priority", options.priority), cache_key=options.cache_key,
         overflow=pb.OVERFLOW_DROP_OLDEST if options.drop_oldest else pb.OVERFLOW_ERROR)
     for target, names in ((message, _OPTIONAL), (message.sampling, _SAMPLING)):
@@ -113,7 +126,9 @@ def prefix(prompt: messages.Prompt, tools: Sequence[messages.Tool] = ()) -> dict
     conversation = [part for part in prompt if isinstance(part, messages.Message)]
     ids = [part for part in prompt if isinstance(part, int)]
     if len(conversation) == len(prompt):
-        return {"chat": chat(conversation, tools)}
+        request = chat(conversation, tools)
+        request.ClearField("options")
+        return {"chat": request}
     if len(ids) != len(prompt):
         raise ValueError("prefix: expected a text, token ids or messages")
     return {"tokens": pb.TokenIds(ids=ids)}
@@ -121,9 +136,17 @@ def prefix(prompt: messages.Prompt, tools: Sequence[messages.Tool] = ()) -> dict
 
 def embed(inputs: str | Sequence[str | Sequence[int]], pooling: str, model: str) -> pb.EmbedRequest:
     each = [inputs] if isinstance(inputs, str) else inputs
+    if any(isinstance(one, int) for one in each):
+        raise TypeError("inputs: expected a text, or a sequence of texts and of token ids")
     return pb.EmbedRequest(
         model=model, pooling=_one_of(_POOLINGS, "pooling", pooling),
         inputs=[pb.EmbedRequest.Input(**text_or_tokens(one)) for one in each])
+
+
+def score(prompt: messages.Prompt, candidates: Sequence[str], tools: Sequence[messages.Tool],
+          cache_key: str, model: str) -> pb.ScoreRequest:
+    return pb.ScoreRequest(model=model, candidates=_texts("candidates", candidates),
+                           cache_key=cache_key, **prefix(prompt, tools))
 
 
 # Responses

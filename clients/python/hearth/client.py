@@ -164,8 +164,7 @@ class Client:
     def score(self, prefix: Prompt, candidates: Sequence[str], *, tools: Sequence[Tool] = (),
               cache_key: str = "", model: str = "", timeout: float | None = None) -> Scores:
         """How likely each candidate is to follow. After a conversation they are replies."""
-        request = pb.ScoreRequest(model=model, candidates=candidates, cache_key=cache_key,
-                                  **_wire.prefix(prefix, tools))
+        request = _wire.score(prefix, candidates, tools, cache_key, model)
         return self._call(self._inference.Score, request, timeout, _wire.scores)
 
     # Text and tokens

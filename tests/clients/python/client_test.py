@@ -96,14 +96,14 @@ class Calls(unittest.TestCase):
         example = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(example)
         call = pb.GenerateEvent(tool_call=pb.ToolCallDelta(
-            id="c0", name="multiply", arguments='{"a": 17, "b": 23}'))
+            id="c0", name="get_weather", arguments='{"city": "Oslo"}'))
         with ScriptedDaemon([call]) as daemon, hearth.Client(daemon.address) as client:
             with self.assertRaisesRegex(RuntimeError, "no answer after 2 rounds"):
-                example.answer(client, "What is 17 times 23?", most_rounds=2)
-            self.assertEqual(daemon.requests[1].messages[2].content, "391")
+                example.answer(client, "Is it cold in Oslo?", most_rounds=2)
+            self.assertEqual(daemon.requests[1].messages[2].content, '{"temperature": 2}')
             self.assertEqual(daemon.requests[1].messages[2].tool_call_id, "c0")
-            daemon.events = reply_events("It is 391.")
-            self.assertEqual(example.answer(client, "What is 17 times 23?"), "It is 391.")
+            daemon.events = reply_events("Yes.")
+            self.assertEqual(example.answer(client, "Is it cold in Oslo?"), "Yes.")
 
 
 class Cancelling(unittest.TestCase):
@@ -202,7 +202,8 @@ class Errors(unittest.TestCase):
             client.load()
 
     def test_addresses_and_keys_that_are_none(self):
-        for wrong in ("", "nowhere", ":8081", "host:", "host:x", "unix:", "tls:", "tls:host"):
+        for wrong in ("", "nowhere", ":8081", "host:", "host:x", "unix:", "tls:", "tls:host",
+                      "host:0", "host:65536", "host:99999999999", "http://host:8080"):
             with self.assertRaisesRegex(ValueError, "address"):
                 hearth.Client(wrong)
         for wrong in ("a\nb", "ä", "\0"):

@@ -67,12 +67,23 @@ class Requests(unittest.TestCase):
         tool = hearth.Tool("f")
         self.assertEqual(_wire.prefix("x"), {"text": "x"})
         self.assertEqual(_wire.prefix([1, 2]), {"tokens": pb.TokenIds(ids=[1, 2])})
-        self.assertEqual(_wire.prefix([message], [tool]), {"chat": _wire.chat([message], [tool])})
+        self.assertEqual(_wire.prefix([message], [tool]), 
+                         {"chat": pb.ChatRequest(messages=[_wire.chat("x").messages[0]],
+                                                 tools=[pb.Tool(name="f")])})
         for wrong in ([message, 1], [1, "x"], ["x"]):
             with self.assertRaisesRegex(ValueError, "expected a text, token ids or messages"):
                 _wire.prefix(wrong)
 
     def test_wrong_words_are_refused_here(self):
+        for build in (lambda: _wire.generate("x", options=hearth.Options(stop="end")),
+                      lambda: _wire.score("x", "yes", (), "", ""),
+                      lambda: _wire.generate("x", options=hearth.Options(
+                          constraint=hearth.OneOf("yes"))),
+                      lambda: _wire.generate("x", options=hearth.Options(constraint={})),
+                      lambda: _wire.chat([{"role": "user", "content": "x"}]),
+                      lambda: _wire.embed([1, 2], "mean", "")):
+            with self.assertRaisesRegex(TypeError, "expected"):
+                build()
         for build in (lambda: _wire.chat([hearth.Message("judge", "x")]),
                       lambda: _wire.chat("x", tool_choice="any"),
                       lambda: _wire.chat("x", tool_choice=hearth.AllowedTools([], "any")),
