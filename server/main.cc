@@ -221,6 +221,11 @@ int Main(int argc, char** argv) {
   BenchOptions bench;
   CLI::App* bench_command = AddBench(app, bench);
 
+  const auto is_named = [&](const CLI::App* command) { return command->get_name() == argv[1]; };
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_named).empty()) {
+    std::fprintf(stderr, "hearthd: %s: no such command; hearthd --help shows them\n", argv[1]);
+    return kExitUsage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,5 +1,6 @@
 // hearth chat: a conversation, or one message of it.
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "clients/cli/command.h"
@@ -15,7 +16,7 @@ namespace {
 struct Flags {
   GenerationFlags generation;
   ChatFlags chat;
-  std::string message;
+  std::optional<std::string> message;
 };
 
 int Chat(const Flags& flags, Interrupt& interrupt) {
@@ -26,8 +27,11 @@ int Chat(const Flags& flags, Interrupt& interrupt) {
   *request.mutable_options() = flags.generation.options;
   FillChat(flags.chat, "", request);
   Conversation conversation(std::move(request), flags.generation.json, *connection, interrupt);
-  if (!flags.message.empty()) return conversation.Say(TextOrInput(flags.message));
-  return InputIsTerminal() ? conversation.Converse() : conversation.Say(ReadInput());
+  if (!flags.message && InputIsTerminal()) return conversation.Converse();
+  const std::string message = TextOrInput(flags.message.value_or("-"));
+  if (!message.empty()) return conversation.Say(message);
+  PrintError("MESSAGE: is empty");
+  return kExitUsage;
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ enum ExitCode {
   kExitFailure = 1,       // what was asked for cannot be had
   kExitUsage = 64,        // a wrong flag, or a request the daemon refuses as wrong
   kExitUnavailable = 69,  // nobody listens, or the daemon loads or drains
+  kExitTimeout = 75,      // the time ran out
   kExitInterrupted = 130,
 };
 

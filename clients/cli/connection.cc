@@ -14,6 +14,29 @@
 #include "clients/cli/terminal.h"
 
 namespace hearth::cli {
+namespace {
+
+// What gRPC says of a connection that fails, for those who know it less well.
+std::string Plainly(const std::string& message) {
+  const auto says = [&message](const char* words) {
+    return message.find(words) != std::string::npos;
+  };
+  if (says("Connection refused") || says("No such file or directory")) {
+    return "nobody listens there; is hearthd running?";
+  }
+  if (says("http1.x server")) return "an HTTP address; hearth wants the one of gRPC";
+  return message;
+}
+
+CLI::Validator Pem() {
+  return CLI::Validator(
+      [](std::string& content) -> std::string {
+        return content.find("-----BEGIN ") == std::string::npos ? "the file holds no PEM" : "";
+      },
+      "");
+}
+
+}  // namespace
 
 void AddConnectionFlags(CLI::App& command, ConnectionFlags& flags) {
   command
@@ -30,6 +53,7 @@ void AddConnectionFlags(CLI::App& command, ConnectionFlags& flags) {
   const auto pem = [&command](const char* name, std::string& content, const char* description) {
     command.add_option(name, content, description)
         ->transform(FileContents())
+        ->check(Pem())
         ->type_name("FILE")
         ->group("Connection");
   };
@@ -76,14 +100,17 @@ Connection::Connection(Client client, const ConnectionFlags& flags)
 
 int Connection::Report(const absl::Status& status) const {
   if (status.ok()) return kExitOk;
+  const bool too_late = timeout_ && status.message() == "Deadline Exceeded";  // gRPC's own
   std::string line(status.message());
   if (line.empty()) line = absl::StatusCodeToString(status.code());
-  if (absl::IsUnavailable(status)) line = absl::StrCat(address_, ": ", line);
+  if (absl::IsUnavailable(status)) line = absl::StrCat(address_, ": ", Plainly(line));
+  if (too_late) line = absl::StrCat("no answer within ", timeout_->count() / 1000.0, " s");
   if (const auto after = RetryAfter(status)) {
     absl::StrAppend(&line, "; try again in ", after->count() / 1000.0, " s");
   }
   PrintError(line);
   if (absl::IsUnavailable(status)) return kExitUnavailable;
+  if (absl::IsDeadlineExceeded(status)) return kExitTimeout;
   return absl::IsInvalidArgument(status) ? kExitUsage : kExitFailure;
 }
 

@@ -46,7 +46,7 @@ int Pin(const Flags& flags, const Connection& connection) {
   const bool printed = flags.json
                            ? PrintJson(*response)
                            : Print(std::to_string(response->tokens()) + " tokens stay cached\n");
-  return printed ? kExitOk : kExitFailure;
+  return Written(printed);
 }
 
 int Unpin(const Flags& flags, const Connection& connection) {
@@ -65,14 +65,20 @@ int Drain(const Flags& flags, const Connection& connection) {
   const bool printed =
       flags.json ? PrintJson(*response)
                  : Print(std::to_string(response->under_way()) + " generations still run\n");
-  return printed ? kExitOk : kExitFailure;
+  return Written(printed);
 }
 
 using Action = int (*)(const Flags&, const Connection&);
 
-CLI::App& Add(CLI::App& app, Run& run, const std::shared_ptr<Flags>& flags, const char* name,
-              const char* description, Action action) {
+struct Added {
+  CLI::App& command;
+  Flags& flags;  // live as long as the command
+};
+
+// Each has flags of its own: CLI11 reads HEARTH_ADDRESS for commands that were not named, too.
+Added Add(CLI::App& app, Run& run, const char* name, const char* description, Action action) {
   CLI::App& command = *app.add_subcommand(name, description);
+  const auto flags = std::make_shared<Flags>();
   AddConnectionFlags(command, flags->connection);
   command.callback([flags, action, &run] {
     run = [flags, action](Interrupt&) {
@@ -80,30 +86,30 @@ CLI::App& Add(CLI::App& app, Run& run, const std::shared_ptr<Flags>& flags, cons
       return connection ? action(*flags, *connection) : kExitUsage;
     };
   });
-  return command;
+  return {command, *flags};
 }
 
 }  // namespace
 
 void AddControl(CLI::App& app, Run& run) {
-  const auto flags = std::make_shared<Flags>();
-  Add(app, run, flags, "cancel", "Ends a generation of the same client", Cancel)
-      .add_option("ID", flags->name, "As its first event has it (chat --json)")
+  const auto [cancel, cancel_flags] =
+      Add(app, run, "cancel", "Ends a generation of the same client", Cancel);
+  cancel.add_option("ID", cancel_flags.name, "As its first event has it (chat --json)")->required();
+  const auto [pin, pin_flags] =
+      Add(app, run, "pin", "Computes a prefix of at least 32 tokens and keeps it cached", Pin);
+  pin.add_option("NAME", pin_flags.name, "To unpin it by; an older pin of it is replaced")
       ->required();
-  CLI::App& pin = Add(app, run, flags, "pin", "Computes a prefix and keeps it cached", Pin);
-  pin.add_option("NAME", flags->name, "To unpin it by; an older pin of it is replaced")->required();
-  pin.add_option("MESSAGE", flags->text, "The last message; -: what stdin holds");
-  AddPromptFlags(pin, flags->prompt);
-  pin.add_option("--cache-key", flags->cache_key, "Of the requests that it is for");
-  pin.add_flag("--json", flags->json, "Print JSON");
-  Add(app, run, flags, "unpin", "Lets a pinned prefix go", Unpin)
-      .add_option("NAME", flags->name, "As it was pinned")
-      ->required();
-  Add(app, run, flags, "flush", "Forgets every cached prefix that is not in use; for admins",
-      Flush);
-  Add(app, run, flags, "drain",
-      "Lets the daemon finish what runs, take nothing more, and end; for admins", Drain)
-      .add_flag("--json", flags->json, "Print JSON");
+  pin.add_option("MESSAGE", pin_flags.text, "The last message; -: what stdin holds");
+  AddPromptFlags(pin, pin_flags.prompt);
+  pin.add_option("--cache-key", pin_flags.cache_key, "Of the requests that it is for");
+  pin.add_flag("--json", pin_flags.json, "Print JSON");
+  const auto [unpin, unpin_flags] = Add(app, run, "unpin", "Lets a pinned prefix go", Unpin);
+  unpin.add_option("NAME", unpin_flags.name, "As it was pinned")->required();
+  Add(app, run, "flush", "Forgets every cached prefix that is not in use; for admins", Flush);
+  const auto [drain, drain_flags] =
+      Add(app, run, "drain",
+          "Lets the daemon finish what runs, take nothing more, and end; for admins", Drain);
+  drain.add_flag("--json", drain_flags.json, "Print JSON");
 }
 
 }  // namespace hearth::cli

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
@@ -63,7 +64,7 @@ int Conversation::Converse() {
     }
     if (typed->text.starts_with('/') && !typed->quoted) {
       Run(typed->text);
-    } else if (!typed->text.empty()) {
+    } else if (typed->text.find_first_not_of(" \t\n") != std::string::npos) {
       Say(typed->text);  // what went wrong has been said; the next message may go better
     }
   }
@@ -110,6 +111,7 @@ void Conversation::Clear(const std::string&) {
   auto& messages = *request_.mutable_messages();
   const int kept = !messages.empty() && messages[0].role() == v1::ROLE_SYSTEM ? 1 : 0;
   messages.DeleteSubrange(kept, messages.size() - kept);
+  PrintAside("forgotten");
 }
 
 void Conversation::SetSystem(const std::string& text) {
@@ -119,23 +121,40 @@ void Conversation::SetSystem(const std::string& text) {
     if (message.role() != v1::ROLE_SYSTEM) *messages.Add() = message;
   }
   request_.mutable_messages()->Swap(&messages);
+  PrintAside(text.empty() ? "no system message" : "the system message is set");
 }
 
 void Conversation::SetTools(const std::string& path) {
-  if (path.empty()) return request_.clear_tools();
+  if (path.empty()) {
+    request_.clear_tools();
+    return PrintAside("no tools");
+  }
+  if (request_.options().has_constraint()) {
+    return PrintError(
+        "/tools: replies are held to JSON, which does not go with tools; /json first");
+  }
   const absl::StatusOr<std::string> json = ReadFile(path);
   if (!json.ok()) return PrintError(json.status().message());
   const absl::StatusOr<std::vector<v1::Tool>> tools = ParseTools(*json);
   if (!tools.ok()) return PrintError(tools.status().message());
   request_.mutable_tools()->Assign(tools->begin(), tools->end());
+  PrintAside(std::to_string(tools->size()) + " tools");
 }
 
 void Conversation::SetSchema(const std::string& path) {
   v1::Options& options = *request_.mutable_options();
-  if (path.empty()) return options.clear_constraint();
+  if (path.empty()) {
+    options.clear_constraint();
+    return PrintAside("replies are text");
+  }
+  if (request_.tools_size() > 0) {
+    return PrintError("/json: there are tools, with which it does not go; /tools first");
+  }
   absl::StatusOr<std::string> schema = ReadFile(path);
   if (!schema.ok()) return PrintError(schema.status().message());
+  if (!nlohmann::json::accept(*schema)) return PrintError(path + ": not valid JSON");
   options.mutable_constraint()->set_json_schema(*std::move(schema));
+  PrintAside("replies meet " + path);
 }
 
 }  // namespace hearth::cli

@@ -48,13 +48,20 @@ int EmbedSome(const Connection& connection, const Flags& flags,
   const auto response = connection.client().Embed(request, connection.options());
   if (!response.ok()) return connection.Report(response.status());
   const bool printed = flags.json ? PrintJson(*response) : PrintEmbeddings(*response);
-  return printed ? kExitOk : kExitFailure;
+  return Written(printed);
 }
 
 // Lines of stdin, as many together as a call takes; what is read last may be fewer.
 int EmbedLines(const Connection& connection, const Flags& flags) {
   std::vector<std::string> texts;
+  size_t number = 0;
   for (std::string line; std::getline(std::cin, line);) {
+    ++number;
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.empty()) {
+      PrintError("line " + std::to_string(number) + ": is empty");
+      return kExitUsage;
+    }
     texts.push_back(line);
     if (texts.size() < kInputsPerCall) continue;
     if (const int code = EmbedSome(connection, flags, texts); code != kExitOk) return code;

@@ -1,6 +1,7 @@
 // hearth estimate: what a generation would cost now.
 #include <cstdio>
 #include <memory>
+#include <string>
 
 #include "clients/cli/command.h"
 #include "clients/cli/connection.h"
@@ -21,8 +22,17 @@ struct Flags {
   bool json = false;
 };
 
+std::string Duration(int64_t ms) {
+  char text[32];
+  if (ms < 1000) {
+    std::snprintf(text, sizeof text, "%d ms", static_cast<int>(ms));
+  } else {
+    std::snprintf(text, sizeof text, "%.1f s", static_cast<double>(ms) / 1e3);
+  }
+  return text;
+}
+
 void PrintEstimate(const v1::EstimateResponse& estimate) {
-  constexpr double kSecond = 1e3;
   std::printf("prompt  %d tokens, %d of them cached\n", estimate.prompt_tokens(),
               estimate.cached_tokens());
   std::printf("reply   %d tokens at most\n", estimate.max_tokens());
@@ -34,9 +44,8 @@ void PrintEstimate(const v1::EstimateResponse& estimate) {
   if (estimate.total_ms() == 0) {
     std::puts("time    not known before the first generation");
   } else {
-    std::printf("time    first token in %.1f s, all in %.1f s\n",
-                static_cast<double>(estimate.first_token_ms()) / kSecond,
-                static_cast<double>(estimate.total_ms()) / kSecond);
+    std::printf("time    first token in %s, all in %s\n",
+                Duration(estimate.first_token_ms()).c_str(), Duration(estimate.total_ms()).c_str());
   }
 }
 
@@ -58,9 +67,9 @@ int Estimate(const Flags& flags) {
   }
   const auto estimate = connection->client().Estimate(request, connection->options());
   if (!estimate.ok()) return connection->Report(estimate.status());
-  if (flags.json) return PrintJson(*estimate) ? kExitOk : kExitFailure;
+  if (flags.json) return Written(PrintJson(*estimate));
   PrintEstimate(*estimate);
-  return std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
+  return Written(std::fflush(stdout) == 0);
 }
 
 }  // namespace

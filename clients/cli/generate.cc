@@ -5,6 +5,7 @@
 #include "clients/cli/command.h"
 #include "clients/cli/generation.h"
 #include "clients/cli/input.h"
+#include "clients/cli/terminal.h"
 
 namespace hearth::cli {
 namespace {
@@ -17,9 +18,14 @@ struct Flags {
 int Generate(const Flags& flags, Interrupt& interrupt) {
   const std::optional<Connection> connection = Connection::Open(flags.generation.connection);
   if (!connection) return kExitUsage;
+  const std::string prompt = TextOrInput(flags.prompt);
+  if (prompt.empty() && flags.prompt == "-") {  // "" asks for what follows nothing
+    PrintError("stdin: is empty");
+    return kExitUsage;
+  }
   v1::GenerateRequest request;
   request.set_model(flags.generation.model);
-  request.set_text(TextOrInput(flags.prompt));
+  request.set_text(prompt);
   *request.mutable_options() = flags.generation.options;
   return RunGeneration(*connection, interrupt, flags.generation.json,
                        [&](const CallOptions& options) {

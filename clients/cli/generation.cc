@@ -82,6 +82,15 @@ void EndLine(const Reply& reply, bool json) {
   if (!json && !text.empty() && !text.ends_with('\n')) Print("\n");
 }
 
+CLI::Validator WholeNumber() {
+  return CLI::Validator(
+      [](std::string& text) -> std::string {
+        const bool whole = text.find_first_not_of("0123456789") == std::string::npos;
+        return whole ? "" : "expected a whole number, 0 or more";
+      },
+      "");
+}
+
 void AddSamplingFlags(CLI::App& command, v1::Sampling& sampling) {
   const auto number = [&]<typename T>(const char* name, void (v1::Sampling::*set)(T),
                                       const char* description) {
@@ -92,13 +101,13 @@ void AddSamplingFlags(CLI::App& command, v1::Sampling& sampling) {
   };
   number("--temperature", &v1::Sampling::set_temperature, "0 to 2; 0 takes the likeliest token");
   number("--top-p", &v1::Sampling::set_top_p, "Above 0 to 1");
-  number("--top-k", &v1::Sampling::set_top_k, "0 or more; 0 is off");
+  number("--top-k", &v1::Sampling::set_top_k, "1 or more; 0 and -1 are off");
   number("--min-p", &v1::Sampling::set_min_p, "0 to 1");
   number("--repetition-penalty", &v1::Sampling::set_repetition_penalty, "Above 0 to 2; 1 is off");
   number("--frequency-penalty", &v1::Sampling::set_frequency_penalty, "-2 to 2");
   number("--presence-penalty", &v1::Sampling::set_presence_penalty, "-2 to 2");
   number("--seed", &v1::Sampling::set_seed, "The same seed and request give the same reply")
-      ->check(CLI::NonNegativeNumber);  // else -1 wraps
+      ->check(WholeNumber());  // CLI11 lets -1 wrap
 }
 
 // What the reply must be.
@@ -181,8 +190,7 @@ Outcome RunGeneration(const Connection& connection, Interrupt& interrupt, bool j
     if (!json && !outcome.reply.first().text.ends_with('\n')) Print("\n");
     outcome.exit_code = kExitInterrupted;
   } else if (!printed) {
-    PrintError("stdout: cannot write");
-    outcome.exit_code = kExitFailure;
+    outcome.exit_code = Written(false);
   } else {
     if (!stream.status().ok()) EndLine(outcome.reply, json);
     outcome.exit_code = connection.Report(stream.status());

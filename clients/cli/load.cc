@@ -23,7 +23,7 @@ int Load(const Flags& flags) {
   const auto load = connection->client().GetLoad(connection->options());
   if (!load.ok()) return connection->Report(load.status());
   const bool printed = flags.json ? PrintJson(*load) : Print(LoadLine(*load) + "\n");
-  return printed ? kExitOk : kExitFailure;
+  return Written(printed);
 }
 
 }  // namespace

@@ -38,9 +38,9 @@ int Models(const Flags& flags) {
   if (!connection) return kExitUsage;
   const auto model = connection->client().GetModel(connection->options());
   if (!model.ok()) return connection->Report(model.status());
-  if (flags.json) return PrintJson(*model) ? kExitOk : kExitFailure;
+  if (flags.json) return Written(PrintJson(*model));
   PrintModel(*model);
-  return std::fflush(stdout) == 0 ? kExitOk : kExitFailure;
+  return Written(std::fflush(stdout) == 0);
 }
 
 }  // namespace

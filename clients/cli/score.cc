@@ -38,11 +38,11 @@ int Score(const Flags& flags) {
   request.mutable_candidates()->Assign(flags.candidates.begin(), flags.candidates.end());
   const auto scores = connection->client().Score(request, connection->options());
   if (!scores.ok()) return connection->Report(scores.status());
-  if (flags.json) return PrintJson(*scores) ? kExitOk : kExitFailure;
+  if (flags.json) return Written(PrintJson(*scores));
   for (int i = 0; i < scores->candidates_size() && i < request.candidates_size(); ++i) {
     char number[32];
     std::snprintf(number, sizeof number, "%10.4f  ", scores->candidates(i).logprob());
-    if (!Print(number + request.candidates(i) + "\n")) return kExitFailure;
+    if (!Print(number + request.candidates(i) + "\n")) return Written(false);
   }
   return kExitOk;
 }

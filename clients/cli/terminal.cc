@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "clients/cli/command.h"
+
 namespace hearth::cli {
 namespace {
 
@@ -63,6 +65,12 @@ bool PrintJson(const google::protobuf::Message& message) {
   std::string json;
   if (!google::protobuf::util::MessageToJsonString(message, &json, options).ok()) return false;
   return PrintRaw(json += '\n');
+}
+
+int Written(bool printed) {
+  if (printed) return kExitOk;
+  PrintError("stdout: cannot write");
+  return kExitFailure;
 }
 
 void PrintError(absl::string_view message) {

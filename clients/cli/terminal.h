@@ -28,6 +28,9 @@ bool PrintRaw(std::string_view text);
 // One line of JSON, with the field names of the .proto file.
 bool PrintJson(const google::protobuf::Message& message);
 
+// The exit code of a command that has printed; says on stderr when stdout takes no more.
+int Written(bool printed);
+
 // "hearth: " and `message` made printable, as one line on stderr.
 void PrintError(absl::string_view message);
 

@@ -57,7 +57,7 @@ class Meter {
 };
 
 std::string Bar(int percent) {
-  constexpr int kWidth = 30;
+  constexpr int kWidth = 20;
   const int filled = std::clamp(percent * kWidth / 100, 0, kWidth);
   return absl::StrCat("[", std::string(filled, '#'), std::string(kWidth - filled, ' '), "]");
 }
@@ -77,7 +77,7 @@ std::string Screen(const v1::GetLoadResponse& load, const Rates& rates) {
   text += Row("queued", load.queued(), load.max_queued(),
               absl::StrFormat("%d of %d", load.queued(), load.max_queued()));
   text += Row("KV cache", load.kv_blocks_used(), load.kv_blocks_total(),
-              absl::StrFormat("%d %% of %d blocks used, %d %% cached, %d %% pinned",
+              absl::StrFormat("%d %% of %d blocks, %d %% cached, %d %% pinned",
                               of_kv(load.kv_blocks_used()), load.kv_blocks_total(),
                               of_kv(load.kv_blocks_cached()), of_kv(load.kv_blocks_pinned())));
   absl::StrAppendFormat(&text, "tok/s    %.1f prompt, %.1f cached, %.1f generated\n", rates.prompt,
@@ -89,7 +89,7 @@ std::string Screen(const v1::GetLoadResponse& load, const Rates& rates) {
 class Display {
  public:
   bool Show(const std::string& screen) {
-    std::string text;
+    std::string text = "\x1b[?7l";  // a line that is too long does not become two
     if (lines_ > 0) absl::StrAppend(&text, "\x1b[", lines_, "A");
     lines_ = 0;
     for (const char c : screen) {
@@ -99,7 +99,7 @@ class Display {
       }
       text += c;
     }
-    return PrintRaw(text);
+    return PrintRaw(text += "\x1b[?7h");
   }
 
  private:
@@ -123,9 +123,11 @@ int Top(const Flags& flags, Interrupt& interrupt) {
         : redraw   ? display.Show(Screen(load, rates.value_or(Rates())))
                    : Print(LoadLine(load) +
                            (rates ? absl::StrFormat("  %.1f tok/s", rates->generated) : "") + "\n");
-    if (!printed) return kExitFailure;
+    if (!printed) return Written(false);
   }
-  return scope.token().stop_requested() ? kExitInterrupted : connection->Report(stream.status());
+  if (!scope.token().stop_requested()) return connection->Report(stream.status());
+  if (redraw) Print("\n");  // behind the terminal's ^C
+  return kExitInterrupted;
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 
+#include <charconv>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "clients/cpp/stream_call.h"
@@ -21,8 +23,13 @@ bool IsAddress(std::string_view address) {
   if (address.starts_with("unix:")) return address.size() > 5;
   if (address.starts_with(kTls)) address.remove_prefix(kTls.size());
   const size_t colon = address.rfind(':');
-  return colon != std::string_view::npos && colon > 0 && colon + 1 < address.size() &&
-         address.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
+  if (colon == std::string_view::npos || colon == 0 || address.find('/') != address.npos) {
+    return false;
+  }
+  const std::string_view port = address.substr(colon + 1);  // gRPC takes a larger one modulo 2^16
+  int number = 0;
+  const auto [end, error] = std::from_chars(port.begin(), port.end(), number);
+  return error == std::errc() && end == port.end() && number > 0 && number <= 65535;
 }
 
 // A control character would travel in the HTTP/2 header as it is.

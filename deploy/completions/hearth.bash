@@ -3,12 +3,18 @@
 _hearth() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local command= words= files= i
+  # Bash ends words at = and at :.
+  [[ $current == = ]] && current=
+  [[ $previous == = ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
+  [[ $previous$current == unix: ]] && previous=unix: current=
+  [[ $previous == : && ${COMP_WORDS[COMP_CWORD - 2]} == unix ]] && previous=unix:
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       chat|generate|estimate|embed|score|models|load|top|cancel|pin|unpin|flush|drain) command=${COMP_WORDS[i]} && break ;;
     esac
   done
   case $previous in
+    unix:) files=yes ;;
     --tools|--key-file|--tls-ca|--tls-certificate|--tls-private-key|--json-schema) files=yes ;;
     --system|--model|--max-tokens|--stop|--cache-key|--address|--timeout|--temperature|--top-p|--top-k|--min-p|--repetition-penalty|--frequency-penalty|--presence-penalty|--seed|--regex|--choice|--interval) return ;;
     --priority) words='low normal high' ;;

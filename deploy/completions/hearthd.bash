@@ -3,12 +3,18 @@
 _hearthd() {
   local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
   local command= words= files= i
+  # Bash ends words at = and at :.
+  [[ $current == = ]] && current=
+  [[ $previous == = ]] && previous=${COMP_WORDS[COMP_CWORD - 2]}
+  [[ $previous$current == unix: ]] && previous=unix: current=
+  [[ $previous == : && ${COMP_WORDS[COMP_CWORD - 2]} == unix ]] && previous=unix:
   for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       serve|inspect|tokenize|eval|bench) command=${COMP_WORDS[i]} && break ;;
     esac
   done
   case $previous in
+    unix:) files=yes ;;
     --model|--config|--key-file|--tls-certificate|--tls-private-key|--reference) files=yes ;;
     --http|--grpc|--threads|--kv-tokens|--max-context|--memory-limit|--isa|--model-id|--cache-directory|--window|--prompt|--gen|--streams|--depth|--shared-prefix|--repeat) return ;;
     --kv-type|--reference-kv-type) words='int8 f16 f32' ;;

@@ -32,7 +32,8 @@ v1::ChatRequest Question(const std::string& text) {
 
 TEST(Client, RefusesAddressesAndKeysThatAreNone) {
   for (const char* address :
-       {"", "nowhere", ":8081", "host:", "host:x", "unix:", "tls:", "tls:host"}) {
+       {"", "nowhere", ":8081", "host:", "host:x", "unix:", "tls:", "tls:host", "host:0",
+        "host:65536", "host:99999999999", "http://host:8080", "tls:http://host:1"}) {
     const auto client = Client::Create({.address = address});
     EXPECT_TRUE(absl::IsInvalidArgument(client.status())) << address;
   }

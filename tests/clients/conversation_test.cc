@@ -141,18 +141,28 @@ TEST(Conversation, RepliesCannotDriveTheTerminal) {
 TEST(Conversation, CommandsSetSystemToolsAndSchema) {
   ScriptedDaemon daemon({{"ok"}, false, {}});
   ChildProcess child = Terminal(daemon);
-  child.Send("/system Be brief\n/tools " + File("tools", R"([{"name":"now"}])") + "\n/json " +
-             File("schema", "{}") + "\nfirst\n");
+  const std::string tools = File("tools", R"([{"name":"now"}])");
+  const std::string schema = File("schema", "{}");
+  child.Send("/system Be brief\n/tools " + tools + "\nfirst\n");
   ASSERT_EQ(Chats(daemon, 1).size(), 1u);
   const v1::ChatRequest set = daemon.chats()[0];
   ASSERT_EQ(set.messages_size(), 2);
   EXPECT_EQ(set.messages(0).role(), v1::ROLE_SYSTEM);
   EXPECT_EQ(set.messages(0).content(), "Be brief");
   ASSERT_EQ(set.tools_size(), 1);
-  EXPECT_EQ(set.options().constraint().json_schema(), "{}");
-  child.Send("/system\n/tools\n/json\n/clear\nsecond\n/quit\n");
-  EXPECT_EQ(child.Wait().exit_code, 0);
-  const v1::ChatRequest unset = Chats(daemon, 2).at(1);
+  child.Send("/json " + schema + "\n/tools\n/json " + schema + "\nsecond\n");
+  ASSERT_EQ(Chats(daemon, 2).size(), 2u);
+  EXPECT_EQ(daemon.chats()[1].options().constraint().json_schema(), "{}");
+  child.Send("/tools " + tools + "\n/system\n/json\n/clear\n   \nthird\n/quit\n");
+  const Outcome outcome = child.Wait();
+  EXPECT_EQ(outcome.exit_code, 0);
+  for (const char* said : {"1 tools", "no tools", "the system message is set", "no system message",
+                           "replies are text", "forgotten"}) {
+    EXPECT_THAT(outcome.out, HasSubstr(said));
+  }
+  EXPECT_THAT(outcome.out, HasSubstr("hearth: /json: there are tools"));
+  EXPECT_THAT(outcome.out, HasSubstr("hearth: /tools: replies are held to JSON"));
+  const v1::ChatRequest unset = Chats(daemon, 3).at(2);
   EXPECT_EQ(unset.messages_size(), 1);
   EXPECT_EQ(unset.tools_size(), 0);
   EXPECT_FALSE(unset.options().has_constraint());
@@ -172,12 +182,13 @@ TEST(Conversation, WrongCommandsSayWhatIsWrongAndAreNotSent) {
   ScriptedDaemon daemon;
   ChildProcess child = Terminal(daemon);
   child.Send("/sytem x\n/tools /nonexistent\n/tools " + File("bad", "{}") +
-             "\n/json /nonexistent\n/help\n/quit\n");
+             "\n/json /nonexistent\n/json " + File("text", "x") + "\n/help\n/quit\n");
   const Outcome outcome = child.Wait();
   EXPECT_EQ(outcome.exit_code, 0);
   EXPECT_THAT(outcome.out, HasSubstr("hearth: /sytem: no such command"));
   EXPECT_THAT(outcome.out, HasSubstr("hearth: /nonexistent: cannot be read"));
   EXPECT_THAT(outcome.out, HasSubstr("hearth: tools: expected a JSON array"));
+  EXPECT_THAT(outcome.out, HasSubstr("-text: not valid JSON"));
   for (const char* command : {"/tools", "/json", "/clear", "/help", "/quit"}) {
     EXPECT_THAT(outcome.out, HasSubstr(std::string("\n") + command));
   }

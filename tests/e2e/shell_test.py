@@ -98,6 +98,10 @@ class Bash(TestCase):
         (self.folder / "my schema.json").touch()
         self.assertEqual(self.complete("chat", "--json-schema", "my"), {"my schema.json"})
         self.assertEqual(self.complete("inspect", "my", program="hearthd"), {"my schema.json"})
+        for words in (("chat", "--json-schema", "=", "my"), ("chat", "--json-schema", "="),
+                      ("load", "--address", "unix", ":", "my"), ("load", "--address", "unix", ":")):
+            self.assertEqual(self.complete(*words), {"my schema.json"})
+        self.assertEqual(self.complete("load", "--address", "tls", ":", "my"), set())
         self.assertEqual(self.complete("inspect", "--js", program="hearthd"), {"--json"})
 
 
