@@ -57,11 +57,8 @@ class RawClient {
 
   int fd_ = -1;
   std::optional<TlsClient> tls_;
-#ifdef __SANITIZE_THREAD__  // long prompts take its daemon tens of seconds
+  // Long prompts take a busy machine tens of seconds under sanitizers.
   absl::Duration timeout_ = absl::Seconds(120);
-#else
-  absl::Duration timeout_ = absl::Seconds(10);
-#endif
   std::string buffer_;
 };
 
