@@ -96,7 +96,7 @@ TEST(ChunkedDecoder, H22_HalfAMillionChunksOfOneByteAreCheap) {
   const double seconds = static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC;
   EXPECT_EQ(decoded.refused, 0);
   EXPECT_EQ(decoded.body.size(), 500'000u);
-  EXPECT_LT(seconds, 0.5);
+  EXPECT_LT(seconds, 5);  // a tenth of it even under sanitizers; minutes, were it quadratic
 }
 
 }  // namespace
